@@ -17,6 +17,7 @@ from feedbench.loaders.audit.facts import audit
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.pool import compiled, tasks
 
 BACKGROUND = 255
 # Lossless JPEG XL of `pattern`, in colour, with alpha, and its red channel in grey.
@@ -262,3 +263,14 @@ def audited(zoo, tmp_path_factory) -> Manifest:
         processes=2,
         start=lambda total: lambda count: None,
     )
+
+
+@pytest.fixture(params=["compiled", "not compiled"])
+def way(request, monkeypatch):
+    """How the pool fills batches: by the compiled module, if there is one, and without it."""
+    if request.param == "not compiled":
+        for module in (compiled, tasks):
+            monkeypatch.setattr(module, "compiled_module", lambda: None)
+    elif compiled.compiled_module() is None:
+        pytest.skip("not compiled")
+    return request.param

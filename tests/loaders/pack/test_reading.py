@@ -9,19 +9,8 @@ import pytest
 from feedbench.loaders import BatchSpec, ImageError, open_loader
 from feedbench.loaders.pack import source
 from feedbench.loaders.pack.pack import Pack
-from feedbench.loaders.pool import compiled, tasks
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
-
-
-@pytest.fixture(params=["compiled", "not compiled"])
-def way(request, monkeypatch):
-    if request.param == "not compiled":
-        for module in (compiled, tasks):
-            monkeypatch.setattr(module, "compiled_module", lambda: None)
-    elif compiled.compiled_module() is None:
-        pytest.skip("not compiled")
-    return request.param
 
 
 @pytest.mark.usefixtures("way")

@@ -9,19 +9,8 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, open_loader, scan
-from feedbench.loaders.pool import compiled, tasks
 
 SPEC = BatchSpec(batch_size=16, image_size=224, shuffle=False)
-
-
-@pytest.fixture(params=["compiled", "not compiled"])
-def way(request, monkeypatch):
-    if request.param == "not compiled":
-        for module in (compiled, tasks):
-            monkeypatch.setattr(module, "compiled_module", lambda: None)
-    elif compiled.compiled_module() is None:
-        pytest.skip("not compiled")
-    return request.param
 
 
 @pytest.fixture(scope="module")
