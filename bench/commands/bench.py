@@ -52,6 +52,7 @@ from feedbench.bench.plan.suites import SUITES, select_suite, without_refused
 from feedbench.bench.trials.cache_state import check_state
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.bench.trials.sample import IMAGES
+from feedbench.loaders import Manifest
 from feedbench.loaders.images import REGION_LOADERS, decodes_regions
 
 _TIMING = (
@@ -124,10 +125,7 @@ def bench(
     old = None if against is None else find_old(against)
     listed = list_images(data, blacklist)
     manifest = listed.only("train")
-    settings = parse_set(set_ or (), loader)
-    selected = select_suite(suite, chosen_loaders(loader), settings, manifest)
-    if note := left_out_note(suite, manifest, settings):
-        console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
+    selected = _selected(suite, loader, set_, manifest)
     selected = selected if old is None else with_old(selected, old)
     selected = overlay(selected, recipe, given)
     if not loader and suite in (None, *SUITES):
@@ -162,6 +160,17 @@ def bench(
     if done.interrupted:
         require_best(done, folder)
     compare_with_old(done, old, folder, limit)
+
+
+def _selected(
+    suite: str | None, loader: list[str] | None, set_: list[str] | None, manifest: Manifest
+) -> Suite:
+    """Return the suite of `--suite`, `--loader` and `--set`; name libraries that are left out."""
+    settings = parse_set(set_ or (), loader)
+    selected = select_suite(suite, chosen_loaders(loader), settings, manifest)
+    if note := left_out_note(suite, manifest, settings):
+        console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
+    return selected
 
 
 def _accepted(suite: Suite) -> Suite:

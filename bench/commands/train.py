@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -107,6 +107,7 @@ def train(
     from feedbench.loaders import DEFAULT_LOADER
 
     members = cluster_of(cluster, worker)
+    _check_resumed_by_chief(resume, members)
     options = TrainingOptions(
         checkpoints=CheckpointPolicy(checkpoint_seconds, checkpoint_steps),
         failures=parse_model(Failures, given[Failures], "options"),
@@ -115,11 +116,6 @@ def train(
         resume=resume is not None,
         cluster=members,
     )
-    if members is not None and not members.is_chief and resume is not None:
-        raise PlanError(
-            "--resume: the chief resumes, and sends the others its checkpoint; start "
-            f"{members.name(members.worker)} as before"
-        )
     if resume is None:
         best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
         parsed_recipe = parse_model(
@@ -136,18 +132,44 @@ def train(
     if resume is None:
         best = _fitted(best, parsed_recipe, manifest, given)
     best = _on_devices(best, given, is_resumed=resume is not None)
-    if members is not None and best.devices != ONE:
-        raise PlanError(
-            f"--devices {best.devices}: each of several workers trains on one device; start a "
-            "worker for each, with CUDA_VISIBLE_DEVICES"
-        )
+    _check_one_device_each(best.devices, members)
     folder = resume or _folder(out, members)
-    repeated = {**given[Suite], **given[Failures]}
-    repeated = repeated if blacklist is None else {"blacklist": blacklist, **repeated}
-    if cluster is not None:
-        repeated = {**repeated, "cluster": cluster, "worker": 0}
-    again = resume_command(data, folder, repeated)
+    again = resume_command(data, folder, _repeated(given, blacklist, cluster))
     run_training(best, parsed_recipe, manifest, folder, json, options, again=again)
+
+
+def _check_resumed_by_chief(resume: Path | None, members: Cluster | None) -> None:
+    """Check that of several workers, only the chief is to resume.
+
+    Raises:
+        PlanError: another one is.
+    """
+    if members is not None and not members.is_chief and resume is not None:
+        raise PlanError(
+            "--resume: the chief resumes, and sends the others its checkpoint; start "
+            f"{members.name(members.worker)} as before"
+        )
+
+
+def _check_one_device_each(devices: str, members: Cluster | None) -> None:
+    """Check that a worker of several trains on one device.
+
+    Raises:
+        PlanError: it has more.
+    """
+    if members is not None and devices != ONE:
+        raise PlanError(
+            f"--devices {devices}: each of several workers trains on one device; start a worker "
+            "for each, with CUDA_VISIBLE_DEVICES"
+        )
+
+
+def _repeated(given: OptionValues, blacklist: Path | None, cluster: Path | None) -> dict[str, Any]:
+    """Return the options that the command to resume a training has to repeat."""
+    repeated = {**given[Suite], **given[Failures]}
+    if blacklist is not None:
+        repeated = {"blacklist": blacklist, **repeated}
+    return repeated if cluster is None else {**repeated, "cluster": cluster, "worker": 0}
 
 
 def _folder(out: Path | None, cluster: Cluster | None) -> Path:
