@@ -17,6 +17,7 @@ from pathlib import Path
 from time import monotonic
 
 from feedbench.loaders.address import stamp_of
+from feedbench.loaders.audit.memory import TOO_LITTLE, limit_text, too_little_text
 from feedbench.loaders.audit.messages import MAX_BYTES, Facts, File, answer_of, files_as_bytes
 from feedbench.loaders.audit.probe import REFUSED, ProbeLimits
 from feedbench.loaders.errors import SourceError, WorkerError
@@ -40,7 +41,7 @@ def probe_all(
 
     Raises:
         SourceError: the processes cannot be started.
-        WorkerError: they were killed.
+        WorkerError: they were killed, or the user's limit leaves them too little memory.
     """
     pool = _Pool(iter(files), limits, processes, log)
     try:
@@ -141,7 +142,12 @@ class _Pool:
                 yield from answer
 
     def _read_control(self) -> Iterator[tuple[int, Facts]]:
-        """Read a message of the process that forks the others: one of them died, or itself did."""
+        """Read a message of the process that forks the others: one of them died, or itself did.
+
+        Raises:
+            SourceError: the processes cannot be started.
+            WorkerError: they were killed, or the user's limit leaves them too little memory.
+        """
         line = self._reader.readline()
         if not line:
             raise self._ended(self._process.wait())
@@ -149,6 +155,8 @@ class _Pool:
         if message["event"] == "died":
             slot = self._slots[message["slot"]]
             yield from self._receive(slot)
+            if message["status"] == TOO_LITTLE:
+                raise WorkerError(too_little_text(self._limits))
             has_begun = slot.probing is not None
             if slot.probing == message["process"]:  # else the next one may have said that it does
                 slot.probing = None
@@ -178,10 +186,13 @@ class _Pool:
 
     def _ended(self, code: int) -> SourceError | WorkerError:
         if code >= 0:
-            return SourceError(f"the scan's processes ended with exit code {code}; see {self._log}")
+            return SourceError(
+                f"the scan's processes ended with exit code {code}; see {self._log}{limit_text()}"
+            )
         return WorkerError(
             f"the scan's processes were ended by {signal.Signals(-code).name}, as the system does "
             "when memory runs out; the files read so far are saved; repeat the command to resume"
+            f"{limit_text()}"
         )
 
     def _attribute_crash(self, slot: _Slot, status: int) -> Iterator[tuple[int, Facts]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -19,9 +18,8 @@ import warnings
 from concurrent.futures import wait
 from typing import Any
 
-import psutil
-
 from feedbench.loaders.address import is_remote, stamp_of, version_of
+from feedbench.loaders.audit.memory import TOO_LITTLE, TooLittleMemory, limit_memory
 from feedbench.loaders.audit.messages import (
     MAX_BYTES,
     File,
@@ -33,8 +31,6 @@ from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.remote.ahead import ReadAhead
 from feedbench.loaders.remote.read import DEPTH, Fetching
 
-_BYTES_PER_PIXEL = 24  # the file, buffers of a decoder, its output, and that over a background
-_MIN_SPARE_BYTES = 2 << 30
 _FETCHED_BYTES = 32 << 20  # of an object that is fetched beside others, before it is probed
 _POLL_S = 2.0  # how often an idle process checks that the one that forked it is alive
 
@@ -104,6 +100,8 @@ class _Forks:
             self._control.close()
             _work(self._slots[slot], parent, self._limits)
             os._exit(0)
+        except TooLittleMemory:
+            os._exit(TOO_LITTLE)
         except BaseException:  # must not return into the loop of the parent
             traceback.print_exc()
             os._exit(1)
@@ -136,7 +134,7 @@ def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     _warm_up()
-    _limit_memory(limits)
+    limit_memory(limits)
     slot.settimeout(_POLL_S)
     ahead = ReadAhead(DEPTH)
     while os.getppid() == parent:
@@ -146,7 +144,7 @@ def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
             continue
         if any(_is_fetched(path) for _, path in files):
             files = _fetched(files, ahead)
-            _limit_memory(limits)  # the threads that fetch have taken of it
+            limit_memory(limits)  # the threads that fetch have taken of it
         slot.send(beginning_as_bytes(os.getpid()))  # the time limit begins
         slot.send(results_as_bytes((number, probe(path, limits)) for number, path in files))
 
@@ -173,16 +171,6 @@ def _warm_up() -> None:
     data = io.BytesIO()
     Image.new("RGB", (1, 1)).save(data, "PNG")
     tf.io.decode_image(data.getvalue(), channels=3)
-
-
-def _limit_memory(limits: ProbeLimits) -> None:
-    """Let a decoder fail that allocates more than any image needs, before the machine does."""
-    spare = max(_MIN_SPARE_BYTES, limits.pixels * _BYTES_PER_PIXEL)
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = psutil.Process().memory_info().vms + spare
-    if hard != resource.RLIM_INFINITY:  # of the user
-        limit = min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 if __name__ == "__main__":

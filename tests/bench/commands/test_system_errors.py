@@ -1,6 +1,7 @@
 """What the system refuses, a library that cannot be loaded, and warnings are one line each."""
 
 import errno
+import subprocess
 import sys
 import tempfile
 
@@ -9,6 +10,7 @@ import pytest
 from feedbench.bench.cli import _exit_for_import_error, _warn, main
 from feedbench.bench.errors import NOTHING_DONE
 from feedbench.loaders import SourceWarning
+from feedbench.loaders.audit import Store
 
 LOADER_ERROR = "libtensorflow_framework.so.2: failed to map segment from shared object"
 
@@ -112,6 +114,21 @@ def test_no_place_for_temporary_files_is_one_line(monkeypatch, capsys):
     errors = capsys.readouterr().err
     assert errors.endswith("set TMPDIR to a folder with room\n")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("kilobytes", [1_500_000, 3_000_000])
+def test_a_limit_of_memory_is_named_by_a_scan_and_no_image_is_blamed(
+    tiny_photos, tmp_path, monkeypatch, kilobytes
+):
+    """With less address space than TensorFlow needs to be imported, and to decode images."""
+    monkeypatch.setenv("FEEDBENCH_CACHE", str(tmp_path))
+    limited = ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "-"]
+    command = [*limited, sys.executable, "-m", "feedbench.bench.cli", "scan", str(tiny_photos)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert f"limited to {kilobytes * 1024 / 1e9:.2f} GB (ulimit -v)" in done.stderr
+    assert len(Store.of(tiny_photos).facts()) == 0
 
 
 def test_a_warning_about_the_images_is_one_line_and_others_stay_as_they_are(capsys, monkeypatch):
