@@ -87,7 +87,7 @@ def written_at(record: Path) -> datetime:
 def _created_in(file: Path) -> datetime | None:
     try:
         facts = json.loads(file.read_bytes())
-        created = datetime.fromisoformat(facts.get("environment", facts)[CREATED])
+        created = datetime.fromisoformat((facts | facts.get("environment", {}))[CREATED])
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
     return created.astimezone(UTC) if created.tzinfo else None

@@ -122,7 +122,7 @@ def test_a_suite_file_says_what_is_measured_and_how_unless_an_option_does(tiny_p
         (SUITE.replace("turbo", "synthetic"), "settings of synthetic"),
         ("[[trial]]\nloader = 'synthetic'\n", "suite.toml: loader synthetic: synthetic images"),
         *(
-            (f"{field}\n{SUITE}", f"suite.toml: {field.partition(' ')[0]}: limits {why}; remove it")
+            (f"{field}\n{SUITE}", f"suite.toml: {field.partition(' ')[0]}: limits {why}")
             for field, why in {
                 "devices = 'all'": "trains nothing",
                 "recipe = { alpha = 0.5 }": "trains nothing",
