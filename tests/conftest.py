@@ -153,6 +153,17 @@ def _same_loaders() -> Iterator[None]:
     LOADERS.update(before)
 
 
+@pytest.fixture(scope="module")
+def short_network() -> Iterator[None]:
+    """Has keras.applications offer `short_network.NAME`."""
+    import keras
+    from short_network import NAME, short_mobile_net
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, NAME, short_mobile_net, raising=False)
+        yield
+
+
 def photograph(random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A smooth coloured image, on which decoders and filters agree to a few levels."""
     coarse = random.integers(0, 256, (5, 6, 3), np.uint8)

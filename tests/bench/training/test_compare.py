@@ -7,6 +7,7 @@ import tomllib
 import numpy as np
 import pytest
 from PIL import Image
+from short_network import NAME
 
 from feedbench.bench.analysis.stats import wilson
 from feedbench.bench.cli import main
@@ -28,18 +29,18 @@ def call(monkeypatch, *arguments) -> int:
 
 
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-flip"]
-NETWORK = "network = 'MobileNet'\nalpha = 0.25\n"
+NETWORK = f"network = '{NAME}'\nalpha = 0.25\n"
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_photos):
+def runs(tmp_path_factory, tiny_photos, short_network):
     """Folders of a training from scratch, and of a fine-tuning of its model in two phases."""
     folder, patch = tmp_path_factory.mktemp("runs"), pytest.MonkeyPatch()
     scratch, tuned = folder / "scratch", folder / "tuned"
     recipe, first = folder / "tune.toml", folder / "scratch.toml"
     first.write_text(NETWORK)
     recipe.write_text(
-        f"{NETWORK}epochs = 2\nfrozen_epochs = 1\nfine_tune_layers = 30\n"
+        f"{NETWORK}epochs = 2\nfrozen_epochs = 1\nfine_tune_layers = 12\n"
         f"weights = '{scratch / 'model.keras'}'\n"
     )
     from_scratch = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from short_network import NAME, SHORT
 
 from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
@@ -24,10 +25,10 @@ FACTS = {"processor": "p", "cores": 2, "gpus": []}
 
 
 @pytest.fixture
-def small_recipe(tmp_path):
+def small_recipe(tmp_path, short_network):
     """A recipe file of the network that is built and traced fastest."""
     path = tmp_path / "small.toml"
-    path.write_text('network = "MobileNet"\nalpha = 0.25\n')
+    path.write_text(f'network = "{NAME}"\nalpha = 0.25\n')
     return path
 
 
@@ -210,11 +211,12 @@ def test_dropped_images_that_cannot_be_noted_are_one_line(tmp_path):
         log.update()
 
 
+@pytest.mark.usefixtures("short_network")
 def test_loaders_with_the_same_pixels_and_seed_give_the_same_learning_curve(tiny_photos):
     manifest = scan(tiny_photos).only("train")
     augment = {"horizontal_flip": True, "rotation": 10, "jpeg_quality": (50, 90)}
     spec = BatchSpec(batch_size=8, image_size=32, seed=2, augment=augment, balance=0.5)
-    recipe = Recipe(network="MobileNet", alpha=0.25, epochs=3, base_learning_rate=0.1)
+    recipe = Recipe(**SHORT, epochs=3, base_learning_rate=0.1)
     curves = []
     for name, settings in [("keras_pil", {}), ("tf_data", {"decode": "jpeg", "cache": "decoded"})]:
         with open_loader(name, manifest, spec, settings, epochs=2) as batches:
