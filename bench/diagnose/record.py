@@ -10,7 +10,7 @@
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
 #    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers`, the parts
-#    "service workers" and "network".
+#    "service workers" and "network", "transform, other size" and "batch copy, other size".
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ PartName = Literal[
     "decoding",
     "transform",
     "batch copy",
+    "transform, other size",
+    "batch copy, other size",
     "service workers",
     "network",
     "loader",
@@ -157,6 +159,11 @@ class DiagnosisRecord(Conditions):
         None, description="result of the short self-test; None if it did not run"
     )
     interrupted: bool = Field(False, description="whether Ctrl-C ended the measurements early")
+
+    @property
+    def other_size(self) -> int:
+        """The image size to predict, in pixels."""
+        return self.other_image_size or max(1, int(self.spec["image_size"]) // 2)
 
     @field_validator("self_test")
     @classmethod

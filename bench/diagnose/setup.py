@@ -11,7 +11,12 @@ from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
-from feedbench.bench.diagnose.stages import OF_SERVICE, compute_stages, core_counts
+from feedbench.bench.diagnose.stages import (
+    OF_SERVICE,
+    compute_stages,
+    core_counts,
+    other_size_stages,
+)
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, tries
 from feedbench.bench.plan.plan import Choice
@@ -102,12 +107,14 @@ class Setup:
     Attributes:
         record: the record without any part.
         stages: of the loader.
+        other_stages: of the loader at the other image size; None if it has none.
         manifest: path of the file that lists the images.
     """
 
     plan: DiagnosisPlan
     record: DiagnosisRecord
     stages: Stages
+    other_stages: Stages | None
     manifest: Path
     timing: DiagnosisTiming
 
@@ -180,6 +187,7 @@ class Setup:
             settings=self.plan.choice.settings,
             spec=self.plan.spec,
             cores=self.record.cores,
+            other_size=self.record.other_size if self.other_stages else None,
             warm_up_s=_STAGE_WARM_UP_S,
         )
 
@@ -249,6 +257,15 @@ class Setup:
             )
             for name, _ in compute_stages(self.stages)
             for cores in core_counts(self.stages, name, self.record.cores)
+        ] + self._other_size_measurements()
+
+    def _other_size_measurements(self) -> list[Measurement]:
+        if self.other_stages is None:
+            return []
+        return [
+            self._stage_measurement(name, cores, None)
+            for name, same, _ in other_size_stages(self.other_stages)
+            for cores in core_counts(self.other_stages, same, self.record.cores)
         ]
 
     def _stage_measurement(

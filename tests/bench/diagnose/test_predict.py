@@ -7,7 +7,7 @@ import pytest
 from feedbench.bench.diagnose.predict import predictions, remedies
 from feedbench.bench.diagnose.predict_cores import cores_needed
 from feedbench.bench.diagnose.rates import rates_of
-from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+from feedbench.bench.diagnose.record import RECORD, Part, read_diagnosis
 
 RESULTS = Path(__file__).parents[3] / "results"
 
@@ -291,6 +291,23 @@ def test_unexplained_time_makes_another_image_size_a_range(predicted):
     assert all_s == pytest.approx(0.01 - (0.00035 + 0.0076) * 3 / 4, rel=0.02)
     alike_s = none_s - (none_s - all_s) * 0.35 / (0.35 + 2)
     assert 1 / prediction.images_per_second == pytest.approx(alike_s, rel=0.01)
+
+
+def test_another_image_size_takes_what_was_measured_at_it(make_record, make_blocks):
+    """Of 10 ms, 8 are transform: a fifth of it at half the size, where the pixels are a quarter."""
+    rates = {"loader": 100, "end_to_end": 100, "consumer": 50_000, "decode": 500}
+    record = make_record(**rates, transform=125, batch_copy=1e6, storage_serial=1e6)
+    other = [
+        Part(name="transform, other size", parallel=count, blocks=make_blocks(5 * 125 * count))
+        for count in (1, 2)
+    ]
+    measured = record.model_copy(update={"parts": [*other, *record.parts]})
+    pixels, exact = (by_change(one)["another image size"] for one in (record, measured))
+    assert 1 / pixels.images_per_second == pytest.approx(0.002 + 0.008 / 4, rel=0.02)
+    assert 1 / exact.images_per_second == pytest.approx(0.002 + 0.008 / 5, rel=0.02)
+    assert "transform and batch copy too" in pixels.assumes
+    assert "as measured at that size" in exact.assumes
+    assert measured.other_size == 112
 
 
 def test_the_cores_for_one_accelerator_are_a_part_of_those_for_several(make_record):
