@@ -17,7 +17,6 @@ class StageJob(Message):
     """Prepare every stage of a loader, on one core and on all cores.
 
     Attributes:
-        other_size: image size in pixels at which some stages are prepared too; None: at no other.
         warm_up_s: seconds for which each stage runs before the first block.
     """
 
@@ -26,7 +25,6 @@ class StageJob(Message):
     settings: dict[str, Any]
     spec: BatchSpec
     cores: int
-    other_size: int | None
     warm_up_s: float
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from statistics import median
 
-from feedbench.bench.diagnose.ceilings import find_part, median_rate
-from feedbench.bench.diagnose.fit import fitted, part_seconds
+from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
+from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import best_fixed
 from feedbench.bench.diagnose.model import Cause, Model
 from feedbench.bench.diagnose.predict_cores import all_cores, shares_cores, twice_the_cores
 from feedbench.bench.diagnose.predict_service import no_network, one_more_worker
 from feedbench.bench.diagnose.prediction import Prediction, predict
 from feedbench.bench.diagnose.rates import Rates
-from feedbench.bench.diagnose.record import DiagnosisRecord, Part, PartName
+from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall import NO_STALL
 from feedbench.loaders import BatchSpec
 
@@ -162,61 +163,57 @@ def _with_memory(prediction: Prediction, needs_bytes: int, record: DiagnosisReco
 
 
 def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
-    """Predict the rate at another image size; None if its decoding was not measured alone.
+    """Predict the rate at another image size: that of the loader alone at it, if it was measured.
 
-    Without decoding it is unknown which part of the loader's time depends on the size. Transform
-    and batch copy were measured at the other size where the loader can be run at it; elsewhere they
-    are taken to be in proportion to the pixels. Whether the time that no part explains depends on
-    them is unknown: the prediction assumes that it changes as the explained work does, its range
-    that it stays, and that it is in proportion.
+    None if its decoding was not measured alone either: it is then unknown which part of the
+    loader's time is in proportion to the pixels. Whether the time that no part explains is, is
+    unknown in any case: the prediction assumes as much of it as of the explained work, its range
+    none and all of it.
     """
-    if rates.decode is None and (rates.storage is not None or rates.service is not None):
-        return None
     size = int(record.spec["image_size"])
     pixels = (record.other_size / size) ** 2
     consuming = model.with_consumer(model.consumer_s * pixels)
-    factors = {cause: _factor(record, rates, cause, pixels) for cause in _PER_PIXEL}
-    explained = _factor_of_explained(factors, model.work_s, rates.remainder)
+    how = f"{record.other_size} px instead of {size}"
+    if (ratio := _other_size_ratio(record)) is not None:
+        changed = consuming.with_work(dict.fromkeys([*model.work_s, "batch copy"], 1 / ratio))
+        assumes = (
+            "the loader alone was measured at that size, with warm files; steps are in proportion "
+            "to the pixels"
+        )
+        prediction = predict(model, "another image size", how, changed, assumes)
+        return prediction.model_copy(update={"remedy": False})
+    if rates.decode is None and (rates.storage is not None or rates.service is not None):
+        return None
+    share = _share_of(_PER_PIXEL, model.work_s, rates.remainder)
     none, alike, every = (
-        consuming.with_work({**factors, rates.remainder: factor})
-        for factor in (1.0, explained, pixels)
+        consuming.with_work({**dict.fromkeys(_PER_PIXEL, pixels), rates.remainder: factor})
+        for factor in (1.0, 1 - share + share * pixels, pixels)
     )
-    measured = [cause for cause in _PER_PIXEL if _other(record, cause) is not None]
-    how = "as measured at that size" if measured else "too"
     prediction = predict(
         model,
         "another image size",
-        f"{record.other_size} px instead of {size}",
+        how,
         alike,
-        f"steps are in proportion to the pixels, transform and batch copy {how}; the unexplained "
-        "time changes as the explained does; reading and decoding stay (range: the unexplained "
-        "time stays, or is in proportion to the pixels)",
+        "steps, transform and batch copy are in proportion to the pixels, and the unexplained time "
+        "shrinks as much as the explained; reading and decoding stay (range: none to all of the "
+        "unexplained time)",
     )
-    low, *_, high = sorted((none.rate, alike.rate, every.rate))
+    low, high = sorted((none.rate, every.rate))
     return prediction.model_copy(update={"remedy": False, "low": low, "high": high})
 
 
-def _other(record: DiagnosisRecord, cause: Cause, parallel: int | None = None) -> Part | None:
-    """Return a part that was measured at the other image size."""
-    name: PartName = "transform, other size" if cause == "transform" else "batch copy, other size"
-    return find_part(record, name, parallel=parallel)
+def _other_size_ratio(record: DiagnosisRecord) -> float | None:
+    """Return the loader's rate at the other image size ÷ its present one, from paired blocks."""
+    other, present = find_part(record, "loader, other size"), find_part(record, "loader", "warm")
+    if other is None or present is None:
+        return None
+    pairs = with_proven_blocks(other).rates, with_proven_blocks(present).rates
+    both = pairs[0].keys() & pairs[1].keys()
+    return median(pairs[0][index] / pairs[1][index] for index in both) if both else None
 
 
-def _factor(record: DiagnosisRecord, rates: Rates, cause: Cause, pixels: float) -> float:
-    """Return the time of a part at the other image size ÷ that at the present one."""
-    serial, parallel = _other(record, cause, 1), _other(record, cause, record.cores)
-    present_s = part_seconds(rates).get(cause)
-    if serial is None or present_s is None:
-        return pixels
-    rate = rates.on_workers(median_rate(serial), parallel and median_rate(parallel))
-    return 1 / rate / present_s
-
-
-def _factor_of_explained(
-    factors: Mapping[Cause, float], work_s: Mapping[Cause, float], remainder: Cause
-) -> float:
-    """Return the explained work at the other image size ÷ that at the present one."""
-    explained_s = {cause: part_s for cause, part_s in work_s.items() if cause != remainder}
-    total_s = sum(explained_s.values())
-    other_s = sum(part_s * factors.get(cause, 1.0) for cause, part_s in explained_s.items())
-    return other_s / total_s if total_s else 1.0
+def _share_of(causes: Collection[Cause], work_s: Mapping[Cause, float], remainder: Cause) -> float:
+    """Return the share of some causes in the work that is explained."""
+    explained = {cause: part_s for cause, part_s in work_s.items() if cause != remainder}
+    total_s = sum(explained.values())
+    return sum(explained.get(cause, 0.0) for cause in causes) / total_s if total_s else 0.0

@@ -10,7 +10,7 @@
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
 #    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers`, the parts
-#    "service workers" and "network", "transform, other size" and "batch copy, other size".
+#    "service workers", "network" and "loader, other size".
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ PartName = Literal[
     "decoding",
     "transform",
     "batch copy",
-    "transform, other size",
-    "batch copy, other size",
     "service workers",
     "network",
     "loader",
+    "loader, other size",
     "fixed",
     "reference",
     "transfer",

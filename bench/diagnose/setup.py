@@ -11,12 +11,7 @@ from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
-from feedbench.bench.diagnose.stages import (
-    OF_SERVICE,
-    compute_stages,
-    core_counts,
-    other_size_stages,
-)
+from feedbench.bench.diagnose.stages import OF_SERVICE, compute_stages, core_counts
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, tries
 from feedbench.bench.plan.plan import Choice
@@ -107,14 +102,14 @@ class Setup:
     Attributes:
         record: the record without any part.
         stages: of the loader.
-        other_stages: of the loader at the other image size; None if it has none.
+        at_other_size: whether the loader is also measured at another image size.
         manifest: path of the file that lists the images.
     """
 
     plan: DiagnosisPlan
     record: DiagnosisRecord
     stages: Stages
-    other_stages: Stages | None
+    at_other_size: bool
     manifest: Path
     timing: DiagnosisTiming
 
@@ -130,6 +125,10 @@ class Setup:
         jobs: dict[str, TrialJob | StageJob] = {STAGES: self._stage_job()}
         for state in self._cache_states():
             jobs[f"loader {state}"] = loader_alone.model_copy(update={"cache_state": state})
+        if self.at_other_size:
+            spec = self.plan.spec.model_copy(update={"image_size": self.record.other_size})
+            values: dict[str, Any] = {"spec": spec, "cache_state": "warm"}
+            jobs["loader, other size"] = loader_alone.model_copy(update=values)
         for number, fixed in enumerate(self._fixed_choices()):
             values = {"settings": fixed.settings, "cache_state": "warm"}
             jobs[f"fixed {number}"] = loader_alone.model_copy(update=values)
@@ -187,7 +186,6 @@ class Setup:
             settings=self.plan.choice.settings,
             spec=self.plan.spec,
             cores=self.record.cores,
-            other_size=self.record.other_size if self.other_stages else None,
             warm_up_s=_STAGE_WARM_UP_S,
         )
 
@@ -257,15 +255,6 @@ class Setup:
             )
             for name, _ in compute_stages(self.stages)
             for cores in core_counts(self.stages, name, self.record.cores)
-        ] + self._other_size_measurements()
-
-    def _other_size_measurements(self) -> list[Measurement]:
-        if self.other_stages is None:
-            return []
-        return [
-            self._stage_measurement(name, cores, None)
-            for name, same, _ in other_size_stages(self.other_stages)
-            for cores in core_counts(self.other_stages, same, self.record.cores)
         ]
 
     def _stage_measurement(
@@ -293,6 +282,9 @@ class Setup:
             Measurement(Part(name="loader", cache_state=state), f"loader {state}", block)
             for state in self._cache_states()
         ]
+        if self.at_other_size:
+            part = Part(name="loader, other size", cache_state="warm")
+            measurements.append(Measurement(part, "loader, other size", block))
         for number, choice in enumerate(self._fixed_choices()):
             part = Part(name="fixed", cache_state="warm", settings=choice.settings)
             measurements.append(Measurement(part, f"fixed {number}", block))

@@ -13,7 +13,6 @@ from feedbench.loaders import BatchSpec, Loader, LoaderError, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
 StageName = Literal["decoding", "transform", "batch copy", "service workers", "network"]
-OtherSizeName = Literal["transform, other size", "batch copy, other size"]
 OF_SERVICE: tuple[StageName, ...] = ("service workers", "network")
 
 
@@ -28,27 +27,15 @@ def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Set
     return loader.stages(manifest, spec, settings)
 
 
-def stages_at(
+def runs_at(
     image_size: int, loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings
-) -> Stages | None:
-    """Return the stages of a loader that runs no service, at another image size.
-
-    None if it has no such stages: a pack has images of one size.
-    """
+) -> bool:
+    """Whether a loader can give images of another size: a pack has images of one size only."""
     try:
-        at_size = spec.model_copy(update={"image_size": image_size})
-        return stages_of(loader, manifest, at_size, settings)
+        stages_of(loader, manifest, spec.model_copy(update={"image_size": image_size}), settings)
     except LoaderError:
-        return None
-
-
-def other_size_stages(stages: Stages) -> list[tuple[OtherSizeName, StageName, Stage]]:
-    """Return the stages that depend on the image size, with their names at the other and this."""
-    named: list[tuple[OtherSizeName, StageName, Stage | None]] = [
-        ("transform, other size", "transform", stages.transform),
-        ("batch copy, other size", "batch copy", stages.batch_copy),
-    ]
-    return [(name, same, stage) for name, same, stage in named if stage is not None]
+        return False
+    return True
 
 
 def compute_stages(stages: Stages) -> list[tuple[StageName, Stage]]:

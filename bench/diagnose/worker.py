@@ -9,13 +9,7 @@ from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
 from feedbench.bench.diagnose.own import observed
 from feedbench.bench.diagnose.python_lock import lock_share
-from feedbench.bench.diagnose.stages import (
-    compute_stages,
-    core_counts,
-    other_size_stages,
-    stages_at,
-    stages_of,
-)
+from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of
 from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.record import TimedBlock
 from feedbench.bench.trials.internal_loaders import register
@@ -43,9 +37,6 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     in_order = InOrder(manifest) if stages.reading and stages.reading.in_shards else None
     with closing(stages.service) if stages.service else nullcontext():
         runs = _prepare(stages, job.cores)
-        if job.other_size is not None:
-            other = stages_at(job.other_size, loader, manifest, job.spec, settings)
-            runs |= _prepare_other(other, job.cores)
         for run in runs.values():
             run(job.warm_up_s)
         channel.answer(_ready(job, stages, manifest, channel.started))
@@ -78,17 +69,6 @@ def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:
         (name, count): stage(count)
         for name, stage in compute_stages(stages)
         for count in core_counts(stages, name, cores)
-    }
-
-
-def _prepare_other(stages: Stages | None, cores: int) -> dict[StageKey, Run]:
-    """Prepare the stages that depend on the image size, at another one."""
-    if stages is None:
-        return {}
-    return {
-        (name, count): stage(count)
-        for name, same, stage in other_size_stages(stages)
-        for count in core_counts(stages, same, cores)
     }
 
 

@@ -293,21 +293,14 @@ def test_unexplained_time_makes_another_image_size_a_range(predicted):
     assert 1 / prediction.images_per_second == pytest.approx(alike_s, rel=0.01)
 
 
-def test_another_image_size_takes_what_was_measured_at_it(make_record, make_blocks):
-    """Of 10 ms, 8 are transform: a fifth of it at half the size, where the pixels are a quarter."""
-    rates = {"loader": 100, "end_to_end": 100, "consumer": 50_000, "decode": 500}
-    record = make_record(**rates, transform=125, batch_copy=1e6, storage_serial=1e6)
-    other = [
-        Part(name="transform, other size", parallel=count, blocks=make_blocks(5 * 125 * count))
-        for count in (1, 2)
-    ]
-    measured = record.model_copy(update={"parts": [*other, *record.parts]})
-    pixels, exact = (by_change(one)["another image size"] for one in (record, measured))
-    assert 1 / pixels.images_per_second == pytest.approx(0.002 + 0.008 / 4, rel=0.02)
-    assert 1 / exact.images_per_second == pytest.approx(0.002 + 0.008 / 5, rel=0.02)
-    assert "transform and batch copy too" in pixels.assumes
-    assert "as measured at that size" in exact.assumes
-    assert measured.other_size == 112
+def test_another_image_size_takes_the_rate_of_the_loader_at_it(make_record, make_blocks):
+    record = make_record(state="cold", loader=200, loader_warm=400, end_to_end=200)
+    part = Part(name="loader, other size", cache_state="warm", blocks=make_blocks(1_200, 1, "warm"))
+    record = record.model_copy(update={"parts": [part, *record.parts]})
+    prediction = by_change(record)["another image size"]
+    assert 1 / prediction.images_per_second == pytest.approx(1 / 1_200 + 1 / 400, rel=0.02)
+    assert (prediction.low, prediction.high) == (None, None)
+    assert "was measured at that size" in prediction.assumes
 
 
 def test_the_cores_for_one_accelerator_are_a_part_of_those_for_several(make_record):

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from feedbench.bench.diagnose.messages import StageRequest
-from feedbench.bench.diagnose.setup import STAGES, DiagnosisPlan, DiagnosisTiming, Setup
+from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Setup
 from feedbench.bench.diagnose.stages import (
     compute_stages,
     core_counts,
-    stages_at,
+    runs_at,
     stages_of,
     why_not_cold,
 )
@@ -36,9 +36,8 @@ def make_setup(manifest, make_record, tmp_path):
         implementation = find_loader(loader)
         parsed = parse_settings(implementation, settings)
         stages = stages_of(implementation, manifest, spec, parsed)
-        other = stages_at(16, implementation, manifest, spec, parsed)
         path = tmp_path / "manifest.parquet"
-        return Setup(plan, make_record(), stages, other, path, DiagnosisTiming())
+        return Setup(plan, make_record(), stages, True, path, DiagnosisTiming())
 
     return make
 
@@ -50,26 +49,24 @@ def test_every_measurement_has_its_process_and_every_process_a_measurement(make_
     assert processes == set(setup.jobs())
 
 
-def test_what_depends_on_the_image_size_is_measured_at_another_one_too(make_setup, monkeypatch):
-    others = {"transform, other size", "batch copy, other size"}
+def test_the_loader_is_measured_at_another_image_size_if_it_can_be(make_setup):
     setup = make_setup("keras_pil")
-    names = {measurement.part.name for measurement in setup.measurements()}
-    assert names >= {"decoding", *others}
-    job = setup.jobs()[STAGES]
-    assert job.other_size == setup.record.other_size == 112
-    unknown = replace(setup, other_stages=None)
-    assert not others & {measurement.part.name for measurement in unknown.measurements()}
-    assert unknown.jobs()[STAGES].other_size is None
+    assert setup.jobs()["loader, other size"].spec.image_size == setup.record.other_size == 112
+    assert setup.jobs()["loader warm"].spec.image_size == 32
+    assert "loader, other size" in {one.part.name for one in setup.measurements()}
+    unable = replace(setup, at_other_size=False)
+    assert "loader, other size" not in unable.jobs()
+    assert "loader, other size" not in {one.part.name for one in unable.measurements()}
 
 
-def test_a_pack_has_no_stages_at_another_image_size(manifest, tmp_path):
+def test_a_pack_cannot_be_read_at_another_image_size(manifest, tmp_path):
     spec = BatchSpec(batch_size=8, image_size=32)
     with opened(Packing(manifest, spec, "arrays"), tmp_path / "pack") as writer:
         fill(Packing(manifest, spec, "arrays"), writer, Faults(), lambda _: None)
     packed = find_loader("packed")
     settings = parse_settings(packed, {"pack": str(tmp_path / "pack")})
-    assert stages_at(32, packed, manifest, spec, settings) is not None
-    assert stages_at(16, packed, manifest, spec, settings) is None
+    assert runs_at(32, packed, manifest, spec, settings)
+    assert not runs_at(16, packed, manifest, spec, settings)
 
 
 def test_tf_data_is_also_measured_with_fixed_settings(make_setup):

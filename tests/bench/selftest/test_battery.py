@@ -45,7 +45,7 @@ def test_a_case_during_which_the_machine_changed_its_speed_is_measured_again(
 
     monkeypatch.setattr(battery._Battery, "_attempt", attempt)
     monkeypatch.setattr(battery._Battery, "_rate_from_memory", lambda self: 100.0)
-    monkeypatch.setattr("feedbench.bench.selftest.photos._PHOTOS", 8)
+    monkeypatch.setattr("feedbench.bench.selftest.photos._PHOTOS", 12)
     case = Case(name="a slow disk", loader="turbo", cause="storage")
     result = run_case(case, tmp_path, lambda line: None)
     assert (result.error, result.attempts) == (None, attempts)
