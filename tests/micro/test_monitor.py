@@ -1,8 +1,7 @@
 """What a FitMonitor costs a training, in interleaved fits of one model.
 
 In `extra_info` of the saved JSON are the ratio of their rates (target: 0.99) and that of the CPU
-time of a batch (target: 1.01), which other programs hardly change: without a GPU it is the more
-precise one. Beside them are the seconds that a monitor takes once per fit, for start and record.
+time of a batch (target: 1.01), which other programs change less. Beside them are the seconds that a monitor takes once per fit, for start and record.
 """
 
 from itertools import count
