@@ -21,7 +21,16 @@ from feedbench.bench.figures.style import (
 
 _LABEL_INCHES = 2.4  # widest label; longer ones are wrapped
 _NOT_USED = 0.8  # a part that is slower than this share of the loader's rate is not in use
-_ALWAYS_IN_USE = ("loader", "consumer", "end to end", "fixed", "reference", "rewritten", "transfer")
+_ALWAYS_IN_USE = (
+    "loader",
+    "loader, other size",
+    "consumer",
+    "end to end",
+    "fixed",
+    "reference",
+    "rewritten",
+    "transfer",
+)
 
 
 def draw_ceilings(axes: Any, diagnosis: Diagnosis) -> None:

@@ -23,7 +23,7 @@ from feedbench.bench.diagnose.setup import (
     Measurement,
     Setup,
 )
-from feedbench.bench.diagnose.stages import stages_of
+from feedbench.bench.diagnose.stages import runs_at, stages_of
 from feedbench.bench.diagnose.variant import VARIANT_WORKER, VariantJob
 from feedbench.bench.errors import InterruptedRun, TrialError
 from feedbench.bench.files import write_model
@@ -85,7 +85,9 @@ def diagnose(
     timing = timing or DiagnosisTiming()
     record = new_record(plan, manifest, images, stages)
     record = record.model_copy(update={"budget_s": timing.budget_s})
-    setup = Setup(plan, record, stages, path, timing)
+    others = loader.own is not None or stages.service is not None
+    other = not others and runs_at(record.other_size, loader, manifest, plan.spec, settings)
+    setup = Setup(plan, record, stages, other, path, timing)
     session = _Session(setup, manifest, folder, on_event)
     try:
         session.measure()

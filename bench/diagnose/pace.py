@@ -11,7 +11,15 @@ from feedbench.bench.diagnose.setup import DiagnosisTiming
 from feedbench.bench.diagnose.stages import OF_SERVICE
 
 _START_S = 6.0  # for a process to import its libraries; assumed until the first has started
-_AS_TRIALS = (*OF_SERVICE, "loader", "fixed", "reference", "transfer", "consumer")
+_AS_TRIALS = (
+    *OF_SERVICE,
+    "loader",
+    "loader, other size",
+    "fixed",
+    "reference",
+    "transfer",
+    "consumer",
+)
 
 
 class DiagnosisPace:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from statistics import median
 
-from feedbench.bench.diagnose.ceilings import find_part
+from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
 from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import best_fixed
 from feedbench.bench.diagnose.model import Cause, Model
@@ -162,18 +163,27 @@ def _with_memory(prediction: Prediction, needs_bytes: int, record: DiagnosisReco
 
 
 def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
-    """Predict the rate at another image size; None if its decoding was not measured alone.
+    """Predict the rate at another image size: that of the loader alone at it, if it was measured.
 
-    Without decoding it is unknown which part of the loader's time is proportional to the pixels.
-    Whether the time that no part explains is, is unknown too: the prediction assumes as much of it
-    as of the explained work, its range none and all of it.
+    None if its decoding was not measured alone either: it is then unknown which part of the
+    loader's time is in proportion to the pixels. Whether the time that no part explains is, is
+    unknown in any case: the prediction assumes as much of it as of the explained work, its range
+    none and all of it.
     """
+    size = int(record.spec["image_size"])
+    pixels = (record.other_size / size) ** 2
+    consuming = model.with_consumer(model.consumer_s * pixels)
+    how = f"{record.other_size} px instead of {size}"
+    if (ratio := _other_size_ratio(record)) is not None:
+        changed = consuming.with_work(dict.fromkeys([*model.work_s, "batch copy"], 1 / ratio))
+        assumes = (
+            "the loader alone was measured at that size, with warm files; steps are in proportion "
+            "to the pixels"
+        )
+        prediction = predict(model, "another image size", how, changed, assumes)
+        return prediction.model_copy(update={"remedy": False})
     if rates.decode is None and (rates.storage is not None or rates.service is not None):
         return None
-    size = int(record.spec["image_size"])
-    other_size = record.other_image_size or size // 2
-    pixels = (other_size / size) ** 2
-    consuming = model.with_consumer(model.consumer_s * pixels)
     share = _share_of(_PER_PIXEL, model.work_s, rates.remainder)
     none, alike, every = (
         consuming.with_work({**dict.fromkeys(_PER_PIXEL, pixels), rates.remainder: factor})
@@ -182,7 +192,7 @@ def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Pr
     prediction = predict(
         model,
         "another image size",
-        f"{other_size} px instead of {size}",
+        how,
         alike,
         "steps, transform and batch copy are in proportion to the pixels, and the unexplained time "
         "shrinks as much as the explained; reading and decoding stay (range: none to all of the "
@@ -190,6 +200,16 @@ def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Pr
     )
     low, high = sorted((none.rate, every.rate))
     return prediction.model_copy(update={"remedy": False, "low": low, "high": high})
+
+
+def _other_size_ratio(record: DiagnosisRecord) -> float | None:
+    """Return the loader's rate at the other image size ÷ its present one, from paired blocks."""
+    other, present = find_part(record, "loader, other size"), find_part(record, "loader", "warm")
+    if other is None or present is None:
+        return None
+    pairs = with_proven_blocks(other).rates, with_proven_blocks(present).rates
+    both = pairs[0].keys() & pairs[1].keys()
+    return median(pairs[0][index] / pairs[1][index] for index in both) if both else None
 
 
 def _share_of(causes: Collection[Cause], work_s: Mapping[Cause, float], remainder: Cause) -> float:

@@ -18,6 +18,7 @@ def process_text(part: Part | None, consumer: str) -> str:
     taker = "the trainer" if consumer == "train" else "the accelerator"
     texts: dict[str, str] = {
         "loader": "the loader alone",
+        "loader, other size": "the loader alone at another image size",
         "fixed": f"the loader alone with {settings_text(part.settings or {})}",
         "reference": "the same images, decoded by TensorFlow",
         "transfer": "the copy to the device alone",

@@ -10,7 +10,7 @@
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
 #    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers`, the parts
-#    "service workers" and "network".
+#    "service workers", "network" and "loader, other size".
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ PartName = Literal[
     "service workers",
     "network",
     "loader",
+    "loader, other size",
     "fixed",
     "reference",
     "transfer",
@@ -157,6 +158,11 @@ class DiagnosisRecord(Conditions):
         None, description="result of the short self-test; None if it did not run"
     )
     interrupted: bool = Field(False, description="whether Ctrl-C ended the measurements early")
+
+    @property
+    def other_size(self) -> int:
+        """The image size to predict, in pixels."""
+        return self.other_image_size or max(1, int(self.spec["image_size"]) // 2)
 
     @field_validator("self_test")
     @classmethod

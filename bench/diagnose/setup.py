@@ -102,12 +102,14 @@ class Setup:
     Attributes:
         record: the record without any part.
         stages: of the loader.
+        at_other_size: whether the loader is also measured at another image size.
         manifest: path of the file that lists the images.
     """
 
     plan: DiagnosisPlan
     record: DiagnosisRecord
     stages: Stages
+    at_other_size: bool
     manifest: Path
     timing: DiagnosisTiming
 
@@ -123,6 +125,10 @@ class Setup:
         jobs: dict[str, TrialJob | StageJob] = {STAGES: self._stage_job()}
         for state in self._cache_states():
             jobs[f"loader {state}"] = loader_alone.model_copy(update={"cache_state": state})
+        if self.at_other_size:
+            spec = self.plan.spec.model_copy(update={"image_size": self.record.other_size})
+            values: dict[str, Any] = {"spec": spec, "cache_state": "warm"}
+            jobs["loader, other size"] = loader_alone.model_copy(update=values)
         for number, fixed in enumerate(self._fixed_choices()):
             values = {"settings": fixed.settings, "cache_state": "warm"}
             jobs[f"fixed {number}"] = loader_alone.model_copy(update=values)
@@ -276,6 +282,9 @@ class Setup:
             Measurement(Part(name="loader", cache_state=state), f"loader {state}", block)
             for state in self._cache_states()
         ]
+        if self.at_other_size:
+            part = Part(name="loader, other size", cache_state="warm")
+            measurements.append(Measurement(part, "loader, other size", block))
         for number, choice in enumerate(self._fixed_choices()):
             part = Part(name="fixed", cache_state="warm", settings=choice.settings)
             measurements.append(Measurement(part, f"fixed {number}", block))

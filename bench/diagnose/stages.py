@@ -9,7 +9,7 @@ import numpy as np
 from feedbench.bench.errors import PlanError
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.cache_state import Files, check_cold, check_warm
-from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
+from feedbench.loaders import BatchSpec, Loader, LoaderError, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
 StageName = Literal["decoding", "transform", "batch copy", "service workers", "network"]
@@ -25,6 +25,17 @@ def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Set
     if loader.stages is None:
         return Stages(whole_files(manifest))
     return loader.stages(manifest, spec, settings)
+
+
+def runs_at(
+    image_size: int, loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings
+) -> bool:
+    """Whether a loader can give images of another size: a pack has images of one size only."""
+    try:
+        stages_of(loader, manifest, spec.model_copy(update={"image_size": image_size}), settings)
+    except LoaderError:
+        return False
+    return True
 
 
 def compute_stages(stages: Stages) -> list[tuple[StageName, Stage]]:

@@ -17,6 +17,8 @@ class Checked(BaseModel):
         predicted: rate.
         low, high: ends of the predicted range; None if there is none.
         measured: rate.
+        drift: rate without the change when this was measured ÷ rate of the diagnosis; a rate that
+            the loader limits was divided by it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -26,6 +28,7 @@ class Checked(BaseModel):
     low: float | None = None
     high: float | None = None
     measured: float
+    drift: float = 1.0
 
     @model_validator(mode="after")
     def _has_both_ends_or_none(self) -> Self:
@@ -57,6 +60,7 @@ class CaseResult(BaseModel):
         stall: share of the accelerator's time that was lost.
         shares: of the stall, by cause.
         checked: predictions, measured by undoing the bottleneck.
+        attempts: how often all this was measured; again if the machine's speed had changed.
         skipped: why the bottleneck cannot be injected on this machine.
         error: why it could not be measured.
     """
@@ -72,8 +76,14 @@ class CaseResult(BaseModel):
     stall: float | None = None
     shares: dict[str, float] = {}
     checked: list[Checked] = []
+    attempts: int = 1
     skipped: str | None = None
     error: str | None = None
+
+    @property
+    def drift(self) -> float:
+        """By how much the machine's speed changed at most between the diagnosis and its checks."""
+        return max((abs(one.drift - 1) for one in self.checked), default=0.0)
 
     @property
     def passed(self) -> bool:

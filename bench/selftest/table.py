@@ -45,12 +45,23 @@ def parts(result: BatteryResult) -> Iterator[Part]:
             only_csv("passed", lambda row: row.case.passed),
         ],
         rows=[row for case in result.cases for row in _rows(case)],
-        legend="predicted, measured: images per second after the change. ratio: one ÷ the other.",
+        legend="predicted, measured: images per second after the change. ratio: one ÷ the other."
+        + "".join(_drifts(result)),
     )
 
 
 def _rows(case: CaseResult) -> list[_Row]:
     return [_Row(case, one, not index) for index, one in enumerate(case.checked or [None])]
+
+
+def _drifts(result: BatteryResult) -> Iterator[str]:
+    """Yield what to know of the cases that were measured again."""
+    for case in result.cases:
+        if case.attempts > 1:
+            yield (
+                f" {case.name}: measured {case.attempts} times, because the machine's speed changed"
+                f" meanwhile; by {case.drift:.0%} in the last."
+            )
 
 
 def _name(row: _Row) -> str:

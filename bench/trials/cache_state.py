@@ -248,22 +248,32 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
     Objects are dropped from their local cache.
 
     Args:
-        sync: write each file to the disk first, because only clean pages can be dropped. This
+        sync: write each file to the disk first, because only clean pages can be dropped, and drop
+            all of a shard: pages that were written together may be dropped only together. This
             costs several times as much as the eviction; once is enough for files that are only
             read.
     """
+    local = []
     for path in paths:
         if is_remote(path):
             drop_cached(path)
-            continue
-        with suppress(OSError):
-            file = os.open(file_of(path), os.O_RDONLY)
-            try:
-                if sync:
-                    os.fsync(file)
-                os.posix_fadvise(file, *_pages(path), os.POSIX_FADV_DONTNEED)
-            finally:
-                os.close(file)
+        else:
+            local.append(path)
+    if sync:
+        local = list(dict.fromkeys(map(file_of, local)))
+    for path in local:
+        _drop_pages(path, sync=sync)
+
+
+def _drop_pages(path: bytes, *, sync: bool) -> None:
+    with suppress(OSError):
+        file = os.open(file_of(path), os.O_RDONLY)
+        try:
+            if sync:
+                os.fsync(file)
+            os.posix_fadvise(file, *_pages(path), os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(file)
 
 
 def read_bytes() -> int | None:

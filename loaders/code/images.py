@@ -111,11 +111,7 @@ def _how(spec: BatchSpec) -> str:
 
 def in_range(spec: BatchSpec, name: str) -> str:
     """The expression that brings pixels of 0 to 255 into the value range, as float32."""
-    return scaled(spec, f"tf.cast({name}, tf.float32)")
-
-
-def scaled(spec: BatchSpec, pixels: str) -> str:
-    """The expression that brings float32 pixels of 0 to 255 into the value range."""
+    pixels = f"tf.cast({name}, tf.float32)"
     if spec.value_range == "imagenet":
         return f"{pixels} * SCALE + OFFSET"
     low, high = spec.value_range

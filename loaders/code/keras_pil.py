@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from feedbench.loaders.code.images import scaled
 from feedbench.loaders.code.listing import listing_constants, listing_functions
 from feedbench.loaders.code.request import Code, CodeRequest
 from feedbench.loaders.code.rows import MAIN, make_dataset_line, steps_function
 from feedbench.loaders.code.stream import stream_code
-from feedbench.loaders.code.text import lines, module, wrapped
+from feedbench.loaders.code.text import lines, module, number, wrapped
 from feedbench.loaders.code.tf_data import USAGE
 
 if TYPE_CHECKING:
@@ -60,7 +59,8 @@ _INIT = '''class Photos(keras.utils.PyDataset):
 
 _FLIP = """        if self.training:  # mirror each image with probability 0.5
             flips = np.random.default_rng([self.seed, number]).random(len(rows)) < 0.5
-            images[flips] = images[flips, :, ::-1]"""
+            for place in np.flatnonzero(flips):
+                images[place] = images[place, :, ::-1]"""
 
 _LOAD = '''def load(path):
     """Return an image, float32 [{size}, {size}, 3], 0 to 255."""
@@ -89,7 +89,8 @@ def keras_pil_code(request: CodeRequest) -> Code:
         lines(
             _INIT.format(size=spec.image_size, settings=_settings(request)),
             flips and _FLIP,
-            f"        return {scaled(spec, 'images')}, self.labels[rows]",
+            _in_range(spec),
+            "        return images, self.labels[rows]",
         ),
         _LOAD.format(
             size=spec.image_size, crop=", keep_aspect_ratio=True" * (spec.resize == "crop")
@@ -112,6 +113,15 @@ def _is_usual(spec: BatchSpec) -> bool:
         and spec.value_range != "imagenet"
         and spec.augment.only_flips
         and not spec.augment.on_device
+    )
+
+
+def _in_range(spec: BatchSpec) -> str:
+    """The lines that bring pixels of 0 to 255 into the value range, without another batch."""
+    low, high = cast("tuple[float, float]", spec.value_range)
+    return lines(
+        high - low != 255 and f"        images *= {number(high - low)} / 255",
+        low and f"        images {'-' if low < 0 else '+'}= {number(abs(low))}",
     )
 
 

@@ -119,7 +119,8 @@ def _page(
     offset, length = position + before, header[_PACKED] - before
     data = file[offset : offset + length]
     if codec:
-        data = memoryview(pa.Codec(codec).decompress(data, header[_UNPACKED] - before))
+        unpacked = pa.Codec(codec).decompress(data, header[_UNPACKED] - before)
+        data = memoryview(unpacked).cast("B")  # pyarrow says that its bytes are signed
     return _Page(offset, length, codec, data)
 
 

@@ -92,7 +92,7 @@ def flattened(image: Image, background: tuple[int, int, int]) -> Image:
         image = Pillow.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     known_range(image)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")  # which copies all pixels
     rgba = image.convert("RGBA")
     canvas = Pillow.new("RGB", image.size, background)
     canvas.paste(rgba, mask=rgba.getchannel("A"))

@@ -38,7 +38,7 @@ from feedbench.bench.results.kinds import DiagnosisResult
 from feedbench.loaders import DEFAULT_LOADER
 
 _WHOLE = "end to end"
-_NOT_PASSED = (_WHOLE, "rewritten", "fixed", "reference")
+_NOT_PASSED = (_WHOLE, "rewritten", "fixed", "reference", "loader, other size")
 
 
 def report_of_diagnose(result: DiagnosisResult) -> Report:

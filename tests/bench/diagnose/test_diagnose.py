@@ -175,7 +175,7 @@ def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, t
     assert record.machine["cores"] == record.cores
     assert record.versions["python"] == platform.python_version()
     names = {part.name for part in record.parts} - {"fixed"}
-    assert names == STAGES | {"loader", "consumer", "end to end"}
+    assert names == STAGES | {"loader", "loader, other size", "consumer", "end to end"}
     assert [part.error for part in record.parts if part.error] == []
     assert min(len(part.blocks) for part in record.parts) >= 3
     fixed = [part.settings for part in record.parts if part.name == "fixed"]

@@ -7,7 +7,7 @@ import pytest
 from feedbench.bench.diagnose.predict import predictions, remedies
 from feedbench.bench.diagnose.predict_cores import cores_needed
 from feedbench.bench.diagnose.rates import rates_of
-from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+from feedbench.bench.diagnose.record import RECORD, Part, read_diagnosis
 
 RESULTS = Path(__file__).parents[3] / "results"
 
@@ -291,6 +291,16 @@ def test_unexplained_time_makes_another_image_size_a_range(predicted):
     assert all_s == pytest.approx(0.01 - (0.00035 + 0.0076) * 3 / 4, rel=0.02)
     alike_s = none_s - (none_s - all_s) * 0.35 / (0.35 + 2)
     assert 1 / prediction.images_per_second == pytest.approx(alike_s, rel=0.01)
+
+
+def test_another_image_size_takes_the_rate_of_the_loader_at_it(make_record, make_blocks):
+    record = make_record(state="cold", loader=200, loader_warm=400, end_to_end=200)
+    part = Part(name="loader, other size", cache_state="warm", blocks=make_blocks(1_200, 1, "warm"))
+    record = record.model_copy(update={"parts": [part, *record.parts]})
+    prediction = by_change(record)["another image size"]
+    assert 1 / prediction.images_per_second == pytest.approx(1 / 1_200 + 1 / 400, rel=0.02)
+    assert (prediction.low, prediction.high) == (None, None)
+    assert "was measured at that size" in prediction.assumes
 
 
 def test_the_cores_for_one_accelerator_are_a_part_of_those_for_several(make_record):

@@ -7,9 +7,16 @@ import pytest
 
 from feedbench.bench.diagnose.messages import StageRequest
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Setup
-from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of, why_not_cold
+from feedbench.bench.diagnose.stages import (
+    compute_stages,
+    core_counts,
+    runs_at,
+    stages_of,
+    why_not_cold,
+)
 from feedbench.bench.plan.plan import Choice
-from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders import BatchSpec, Faults, find_loader, parse_settings, scan
+from feedbench.loaders.pack import Packing, fill, opened
 from feedbench.trainer import Recipe
 
 
@@ -29,7 +36,8 @@ def make_setup(manifest, make_record, tmp_path):
         implementation = find_loader(loader)
         parsed = parse_settings(implementation, settings)
         stages = stages_of(implementation, manifest, spec, parsed)
-        return Setup(plan, make_record(), stages, tmp_path / "manifest.parquet", DiagnosisTiming())
+        path = tmp_path / "manifest.parquet"
+        return Setup(plan, make_record(), stages, True, path, DiagnosisTiming())
 
     return make
 
@@ -39,6 +47,26 @@ def test_every_measurement_has_its_process_and_every_process_a_measurement(make_
     setup = make_setup(loader)
     processes = {measurement.process for measurement in setup.measurements()}
     assert processes == set(setup.jobs())
+
+
+def test_the_loader_is_measured_at_another_image_size_if_it_can_be(make_setup):
+    setup = make_setup("keras_pil")
+    assert setup.jobs()["loader, other size"].spec.image_size == setup.record.other_size == 112
+    assert setup.jobs()["loader warm"].spec.image_size == 32
+    assert "loader, other size" in {one.part.name for one in setup.measurements()}
+    unable = replace(setup, at_other_size=False)
+    assert "loader, other size" not in unable.jobs()
+    assert "loader, other size" not in {one.part.name for one in unable.measurements()}
+
+
+def test_a_pack_cannot_be_read_at_another_image_size(manifest, tmp_path):
+    spec = BatchSpec(batch_size=8, image_size=32)
+    with opened(Packing(manifest, spec, "arrays"), tmp_path / "pack") as writer:
+        fill(Packing(manifest, spec, "arrays"), writer, Faults(), lambda _: None)
+    packed = find_loader("packed")
+    settings = parse_settings(packed, {"pack": str(tmp_path / "pack")})
+    assert runs_at(32, packed, manifest, spec, settings)
+    assert not runs_at(16, packed, manifest, spec, settings)
 
 
 def test_tf_data_is_also_measured_with_fixed_settings(make_setup):

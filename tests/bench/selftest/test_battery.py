@@ -2,8 +2,10 @@
 
 import pytest
 
+from feedbench.bench.selftest import battery
 from feedbench.bench.selftest.battery import run_case
 from feedbench.bench.selftest.case import WITHOUT, Case, WhatIf
+from feedbench.bench.selftest.report import Checked
 
 
 @pytest.mark.alone
@@ -27,3 +29,24 @@ def test_reads_that_wait_are_named_and_undone(tmp_path, monkeypatch):
     assert faster.measured > 2 * result.end_to_end
     assert unchanged.predicted > unchanged.measured
     assert "what if: faster storage" in lines
+
+
+@pytest.mark.parametrize(
+    ("drifts", "attempts"), [([0.96], 1), ([1.2, 0.99], 2), ([1.2, 0.7, 1.3, 1.0], 3)]
+)
+def test_a_case_during_which_the_machine_changed_its_speed_is_measured_again(
+    tmp_path, monkeypatch, drifts, attempts
+):
+    left = iter(drifts)
+
+    def attempt(self, result):
+        one = Checked(change="faster storage", predicted=100, measured=99, drift=next(left))
+        return result.model_copy(update={"named": "storage", "checked": [one]})
+
+    monkeypatch.setattr(battery._Battery, "_attempt", attempt)
+    monkeypatch.setattr(battery._Battery, "_rate_from_memory", lambda self: 100.0)
+    monkeypatch.setattr("feedbench.bench.selftest.photos._PHOTOS", 12)
+    case = Case(name="a slow disk", loader="turbo", cause="storage")
+    result = run_case(case, tmp_path, lambda line: None)
+    assert (result.error, result.attempts) == (None, attempts)
+    assert result.checked[0].drift == drifts[attempts - 1]

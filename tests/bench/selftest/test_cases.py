@@ -106,6 +106,11 @@ def test_the_table_has_a_line_per_prediction_and_says_what_failed():
     assert "1.31 FAILED" in text
     assert "FAILED: decoding, not storage" in text
     assert "skipped: no disk" in text
+    assert "measured 2 times" not in text
+    again = result(attempts=2, checked=[FAST.model_copy(update={"drift": 0.97})])
+    text = as_markdown(parts(BatteryResult(environment={}, cases=[again])))
+    assert "a slow disk: measured 2 times" in text
+    assert "by 3% in the last" in text
     assert BatteryResult.model_validate(json.loads(battery.model_dump_json())) == battery
 
 

@@ -3,6 +3,8 @@
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
@@ -130,3 +132,18 @@ def test_cold_blocks_of_a_shard_read_from_the_disk(shard_on_disk, tmp_path):
     trials = measure(shard_on_disk, tmp_path, "cold")
     assert trials[0].error is None
     assert all(block.disk_read_bytes >= 0.9 * block.consumed_bytes for block in trials[0].blocks)
+
+
+def test_a_shard_that_was_written_at_once_can_be_cold(on_disk, tmp_path):
+    """Its pages are in the cache in groups, which the kernel drops whole or not at all."""
+    folder = on_disk.root.parent / f"{tmp_path.name}-parquet"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    images = pa.array([random.bytes(20_000) for _ in range(400)], pa.binary())
+    table = pa.table({"image": images, "label": np.arange(400) % 2})
+    pq.write_table(table, folder / "x.parquet", compression="none", use_dictionary=False)
+    manifest = scan(folder, validation=0, test=0)
+    for _ in range(2):
+        for address in manifest.paths(np.arange(len(manifest))):
+            read_file(address)
+        check_cold(manifest)

@@ -59,3 +59,20 @@ def test_a_missing_image_is_refused(tmp_path):
     pq.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(SourceError, match="elsewhere or missing"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_a_page_of_many_images_is_read(tmp_path, version, use_dictionary):
+    """pyarrow's own defaults, and numbers in its pages that take more than one byte."""
+    values = [number.to_bytes(2, "big") * 50 for number in range(600)]
+    images = pa.array([{"bytes": value} for value in values], pa.struct([("bytes", pa.binary())]))
+    table = pa.table({"image": images, "label": np.arange(600) % 3})
+    pq.write_table(
+        table, tmp_path / "x.parquet", data_page_version=version, use_dictionary=use_dictionary
+    )
+    manifest = scan(tmp_path, validation=0, test=0)
+    numbers = [int(manifest.path(row).rpartition(":")[2]) for row in range(len(manifest))]
+    assert sorted(numbers) == list(range(600))
+    for row, number in enumerate(numbers):
+        assert read_file(manifest.address(row)) == values[number]

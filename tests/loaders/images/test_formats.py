@@ -121,3 +121,16 @@ def test_an_image_too_large_for_pillow_is_named(tmp_path):
         pytest.raises(ImageError, match=path.name),
     ):
         next(stream)
+
+
+def test_pixels_that_are_rgb_already_are_not_copied(tmp_path, splits_folder, monkeypatch):
+    """A copy of a large photo takes as long as its decoding, and `load_img` makes none."""
+    from feedbench.loaders.images.pillow import picture
+
+    path = splits_folder / "train" / "ant" / "00.jpg"
+    (tmp_path / "rgb.png").write_bytes(saved(opened(path), "png"))
+    spec = BatchSpec(batch_size=1, image_size=SIDE)
+    expected = [np.asarray(opened(file)) for file in (path, tmp_path / "rgb.png")]
+    monkeypatch.setattr(Image.Image, "convert", None)
+    for file, pixels in zip((path, tmp_path / "rgb.png"), expected, strict=True):
+        assert np.array_equal(np.asarray(picture(str(file), spec)), pixels)
