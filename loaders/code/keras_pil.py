@@ -121,7 +121,7 @@ def _in_range(spec: BatchSpec) -> str:
     low, high = cast("tuple[float, float]", spec.value_range)
     return lines(
         high - low != 255 and f"        images *= {number(high - low)} / 255",
-        low and f"        images {'-' if low < 0 else '+'}= {number(abs(low))}",
+        bool(low) and f"        images {'-' if low < 0 else '+'}= {number(abs(low))}",
     )
 
 

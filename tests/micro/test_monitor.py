@@ -1,7 +1,9 @@
 """What a FitMonitor costs a training, in interleaved fits of one model.
 
 In `extra_info` of the saved JSON are the ratio of their rates (target: 0.99) and that of the CPU
-time of a batch (target: 1.01), which other programs change less. Beside them are the seconds that a monitor takes once per fit, for start and record.
+time of a batch (target: 1.01), which other programs change less. Beside them are the seconds that a
+monitor takes once per fit, for start and record. What it adds to a batch is measured in steps so
+short that it is a large part of them.
 """
 
 from itertools import count
@@ -135,7 +137,6 @@ def test_a_training_with_a_monitor_against_one_without(benchmark, model, batches
 
 
 def test_what_a_monitor_adds_to_a_batch(benchmark, small, batches, tmp_path: Path):
-    """In steps so short that it is a large part of them: more precise than a share of long ones."""
     steps, pairs = (3, 1) if benchmark.disabled else (400, 20)
     found = benchmark.pedantic(pairs_of, (small, batches, steps, pairs, tmp_path))
     derived = {
