@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -32,11 +33,11 @@ def median_interval(values: Sequence[float], *, positive: bool = True, looks: in
         looks: how often it could be decided by these values whether to take more. The intervals
             of all these times together then hold with `CONFIDENCE`, and so does the last.
     """
-    median = float(np.median(values))
+    middle = float(median(values))
     if len(values) < MIN_BLOCKS:
-        return Estimate(value=median)
+        return Estimate(value=middle)
     low, high = interval_ends(np.asarray(values, float), positive=positive, looks=looks)
-    return Estimate(value=median, low=float(low), high=float(high))
+    return Estimate(value=middle, low=float(low), high=float(high))
 
 
 def serial_interval(rates: Sequence[float]) -> Estimate:

@@ -107,6 +107,7 @@ class Race:
             str(choice): {} for choice in (best, *challengers)
         }
         self._settled: dict[str, tuple[Outcome, str]] = {}
+        self._compared: dict[str, Comparison] | None = None  # by all rounds so far
 
     @property
     def pairs(self) -> int:
@@ -115,6 +116,7 @@ class Race:
 
     def add(self, index: int, results: Results) -> None:
         """Add the blocks of a round; challengers whose block failed are settled."""
+        self._compared = None
         for choice in (self.best, *self.running):
             rate = results[str(choice)]
             if not isinstance(rate, str):
@@ -189,7 +191,9 @@ class Race:
         return len(self._rates[str(choice)].keys() & self._rates[str(self.best)].keys())
 
     def _comparisons(self) -> dict[str, Comparison]:
-        return compare_with_reference(self._rates, str(self.best), self._error_rate)
+        if self._compared is None:
+            self._compared = compare_with_reference(self._rates, str(self.best), self._error_rate)
+        return self._compared
 
 
 def _unsettled(comparison: Comparison) -> Outcome:

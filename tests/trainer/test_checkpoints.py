@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from short_network import SHORT
 
 from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
@@ -37,9 +38,9 @@ def noise(seed: int) -> Labelled:
 
 
 @pytest.fixture(scope="module")
-def trainer() -> Trainer:
+def trainer(short_network) -> Trainer:
     return Trainer(
-        Recipe(network="MobileNet", alpha=0.25, epochs=100),
+        Recipe(**SHORT, epochs=100),
         image_size=SIDE,
         batch_size=BATCH,
         classes=2,

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from short_network import SHORT
 
 from feedbench.trainer import RUN_AHEAD, NonFiniteLoss, Recipe
 from feedbench.trainer import step as step_module
@@ -20,7 +21,7 @@ from feedbench.trainer.model import build_network
 from feedbench.trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24
-SMALL = {"network": "MobileNet", "alpha": 0.25}  # the one that is built and traced fastest
+pytestmark = pytest.mark.usefixtures("short_network")
 
 
 class Labelled(NamedTuple):
@@ -39,7 +40,7 @@ def colours(seed: int, size: int = BATCH, scale: float | None = None) -> Labelle
 
 
 def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
-    recipe = Recipe(**{**SMALL, "epochs": 4, "base_learning_rate": 1.6, **recipe})
+    recipe = Recipe(**{**SHORT, "epochs": 4, "base_learning_rate": 1.6, **recipe})
     return Trainer(
         recipe,
         image_size=SIDE,
@@ -53,7 +54,7 @@ def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trainer:
+def trained(short_network) -> Trainer:
     """A trainer after the steps of forty epochs."""
     after = trainer(epochs=40, base_learning_rate=0.4)
     for seed in range(120):
@@ -63,7 +64,7 @@ def trained() -> Trainer:
 
 
 @pytest.fixture(scope="module")
-def _one_for_all() -> tuple[Trainer, list[np.ndarray]]:
+def _one_for_all(short_network) -> tuple[Trainer, list[np.ndarray]]:
     one = trainer()
     return one, [np.array(value) for value in one.capture()]
 
@@ -102,7 +103,8 @@ def test_without_warm_up_the_learning_rate_starts_at_its_peak():
 
 
 def test_the_momentum_of_batch_normalization_is_the_recipes():
-    layers = build_network(Recipe(**SMALL, batch_norm_momentum=0.8), SIDE, 2).layers
+    recipe = Recipe(network="MobileNet", alpha=0.25, batch_norm_momentum=0.8)
+    layers = build_network(recipe, SIDE, 2).layers
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) > 20
     assert {layer.momentum for layer in norms} == {0.8}

@@ -2,6 +2,7 @@
 
 import socket
 import zipfile
+from functools import cache
 
 import keras
 import numpy as np
@@ -54,6 +55,12 @@ def test_all_layers_but_the_head_get_the_files_weights(donor, files, name):
     assert network.output_shape == (None, 3)
 
 
+@pytest.fixture(scope="module")
+def built():
+    """A function: a network by its recipe, built once; for tests that leave it as it is."""
+    return cache(lambda **values: build_network(Recipe(**values), SIDE, 3))
+
+
 @pytest.mark.parametrize(
     ("weights", "values", "message"),
     [
@@ -64,9 +71,9 @@ def test_all_layers_but_the_head_get_the_files_weights(donor, files, name):
         ("vgg", {}, "must be none, imagenet, or"),
     ],
 )
-def test_weights_of_another_network_are_refused_in_one_line(files, weights, values, message):
+def test_weights_of_another_network_are_refused_in_one_line(built, files, weights, values, message):
+    network = built(**{**SMALL, **values})
     recipe = Recipe(**{**SMALL, **values}, weights=weights.format(files))
-    network = build_network(recipe, SIDE, 3)
     with pytest.raises(WeightsError, match=message) as raised:
         load_into(network, recipe, SIDE)
     assert "\n" not in str(raised.value)
@@ -81,7 +88,9 @@ def test_a_file_that_is_not_a_model_is_named(tmp_path):
         read_facts(path)
 
 
-def test_imagenet_weights_without_a_connection_fail_at_once_with_a_remedy(monkeypatch, tmp_path):
+def test_imagenet_weights_without_a_connection_fail_at_once_with_a_remedy(
+    built, monkeypatch, tmp_path
+):
     attempts = []
 
     def unreachable(*address, **_):
@@ -93,7 +102,7 @@ def test_imagenet_weights_without_a_connection_fail_at_once_with_a_remedy(monkey
     monkeypatch.setattr(socket, "create_connection", unreachable)
     recipe = Recipe(**SMALL, weights="imagenet")
     with pytest.raises(WeightsError, match="give a file with --weights FILE") as raised:
-        load_into(build_network(recipe, SIDE, 3), recipe, SIDE)
+        load_into(built(**SMALL), recipe, SIDE)
     assert str(tmp_path / "models") in str(raised.value)
     assert "\n" not in str(raised.value)
     assert len(attempts) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from simulated_blocks import advantages
 
 from feedbench.bench.analysis.compare import ERROR_RATE, paired_p_values
 from feedbench.bench.analysis.stats import interval_ends
@@ -92,7 +93,7 @@ def run_to_the_end(logs) -> Ended:
 def _look(logs, alive, looks):
     """Return the fastest [runs], and who is slower, misses or reaches the rate to win."""
     runs, trials, _ = logs.shape
-    apart = np.median(logs[:, :, None] - logs[:, None], axis=3)
+    apart = advantages(logs)
     apart[~np.broadcast_to(alive[:, None], apart.shape)] = np.inf  # against those that are out
     apart[:, range(trials), range(trials)] = np.inf
     fastest = np.where(alive, apart.min(axis=2), -np.inf).argmax(axis=1)

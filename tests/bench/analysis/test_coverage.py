@@ -9,7 +9,7 @@ from bisect import bisect_left
 
 import numpy as np
 import pytest
-from simulated_blocks import NOISES, SLOW, SPREADS, Noise
+from simulated_blocks import NOISES, SLOW, SPREADS, Noise, advantages
 
 from feedbench.bench.analysis.compare import (
     ERROR_RATE,
@@ -57,9 +57,9 @@ def decide(logs):
     Does what `compare_with_fastest` does, for many runs at once.
     """
     runs, trials, _ = logs.shape
-    advantages = np.median(logs[:, :, None] - logs[:, None], axis=3)
-    advantages[:, range(trials), range(trials)] = np.inf
-    fastest = advantages.min(axis=2).argmax(axis=1)
+    apart = advantages(logs)
+    apart[:, range(trials), range(trials)] = np.inf
+    fastest = apart.min(axis=2).argmax(axis=1)
     others = np.arange(trials) != fastest[:, None]
     ratios = np.exp(logs - logs[np.arange(runs), fastest][:, None])[others]
     ratios = ratios.reshape(runs, trials - 1, -1)

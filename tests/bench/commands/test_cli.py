@@ -263,6 +263,8 @@ def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
         1000,
         "--block-seconds",
         0.1,
+        "--warm-up-seconds",
+        0.1,
         "--batch-size",
         8,
         "--out",

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import preloaded
 import pytest
+from short_network import NAME, OFFER
 
 from feedbench.bench.html.kinds import report_at
 from feedbench.bench.results.find import find_record, read_result
@@ -37,7 +38,10 @@ def halting(*args, **kwargs):
 
 setattr(module, name, halting)
 from feedbench.bench.cli import main
+from feedbench.bench.commands import tune
 from feedbench.bench.diagnose import selftest, setup
+short = {"block_seconds": 0.1, "block_steps": 5, "warm_up_seconds": 0.1}
+tune._TIMING = tune._TIMING.model_copy(update=short)
 selftest._BLOCK_S = 0.05
 setup.DiagnosisTiming = functools.partial(
     setup.DiagnosisTiming, stage_s=0.05, block_s=0.1, end_to_end_s=0.1, warm_up_s=0.1
@@ -48,7 +52,7 @@ SMALL = ["--loader", "turbo", "--batch-size", "8", "--image-size", "32", "--no-t
 DIAGNOSE = ["diagnose", "photos", *SMALL, "--consumer", "emulated:rtx3090", "--seconds", "1"]
 TRAIN = ["train", "photos", *SMALL, "--recipe", "recipe.toml"]
 TUNE = ["tune", "photos", *SMALL[:-1], "--consumer", "drain", "--budget", "60s"]
-RECIPE = 'network = "MobileNet"\nalpha = 0.25\nepochs = 1\n'
+RECIPE = f'network = "{NAME}"\nalpha = 0.25\nepochs = 1\n'
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def interrupted(tiny_photos, tmp_path, monkeypatch):
 
     def run(stage: str, number: signal.Signals, command: list[str]) -> SimpleNamespace:
         with subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, stage, *command, "--out", "out"],
+            [sys.executable, "-c", OFFER + PROGRAM, stage, *command, "--out", "out"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

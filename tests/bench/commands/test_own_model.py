@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from feedbench.bench.cli import main
-from feedbench.bench.commands import diagnose, tune
+from feedbench.bench.commands import calibrate, diagnose, tune
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials import model_facts, model_worker
@@ -179,6 +179,7 @@ def test_batch_sizes_are_tried_with_the_own_model(beside, tiny_photos, monkeypat
 
 def test_a_profile_is_calibrated_with_the_own_model(beside, monkeypatch):
     monkeypatch.setenv("FEEDBENCH_CONFIG", str(beside))
+    monkeypatch.setitem(calibrate._TIMING, "warm_up_seconds", 0)
     arguments = (*SMALL, *BLOCKS, "--classes", 3, "--json", "profile.json", "--out", "out")
     assert call(monkeypatch, "calibrate", "mine", *arguments) == 0
     profile = json.loads((beside / "profile.json").read_text())

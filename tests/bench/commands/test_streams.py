@@ -67,6 +67,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(command, tiny_photos):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_log_of_progress_on_a_full_disk_ends_no_bench(tiny_photos, tmp_path):
     options = "--loader turbo --consumer drain --blocks 2 --block-seconds 0.1 --batch-size 8"
+    options += " --warm-up-seconds 0"
     out = tmp_path / "out"
     done = shell(f"feedbench bench {tiny_photos} {options} --out {out} 2> /dev/full")
     assert done.returncode == 0, done.stdout

@@ -1,6 +1,5 @@
 """Emulated accelerators run at their stated rate and list what is assumed of it."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
+from feedbench.bench.commands import calibrate
 from feedbench.bench.consumers import emulated
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.errors import PlanError, RecordError
@@ -184,16 +184,16 @@ def test_a_plan_holds_the_profile_of_its_consumer():
 
 def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, tmp_path):
     monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path))
-    (tmp_path / "recipe.toml").write_text("alpha = 0.35")
+    monkeypatch.setitem(calibrate._TIMING, "warm_up_seconds", 0)
+    (tmp_path / "recipe.toml").write_text('network = "MobileNet"\nalpha = 0.25\n')
     options = ["--batch-size", "4", "--image-size", "32", "--blocks", "2"]
     options += ["--recipe", str(tmp_path / "recipe.toml")]
     options += ["--block-seconds", "0.2", "--out", str(tmp_path / "out")]
-    subprocess.run(
-        [sys.executable, "-m", "feedbench.bench.cli", "calibrate", "here", *options],
-        check=True,
-    )
+    monkeypatch.setattr(sys, "argv", ["feedbench", "calibrate", "here", *options])
+    with pytest.raises(SystemExit, match="0"):
+        main()
     here = find_accelerator("here")
-    assert (here.batch_size, here.image_size, here.alpha) == (4, 32, 0.35)
+    assert (here.batch_size, here.image_size, here.alpha) == (4, 32, 0.25)
     assert here.images_per_second > 0
     assert "2 blocks" in here.source
 
