@@ -1,16 +1,18 @@
 """A training with unreadable files, and the parts of a training."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.cli import main
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
@@ -23,32 +25,44 @@ from feedbench.trainer import Recipe
 FACTS = {"processor": "p", "cores": 2, "gpus": []}
 
 
-@pytest.fixture
-def small_recipe(tmp_path):
-    """A recipe file of the network that is built and traced fastest."""
-    path = tmp_path / "small.toml"
-    path.write_text('network = "MobileNet"\nalpha = 0.25\n')
-    return path
-
-
-def test_unreadable_validation_and_test_files_are_skipped_and_listed(
-    tiny_photos, tmp_path, small_recipe, monkeypatch, capsys
-):
-    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory, tiny_photos):
+    """A training on photos with unreadable files, and with one class that has no test images."""
+    folder = tmp_path_factory.mktemp("faulty")
+    photos = shutil.copytree(tiny_photos, folder / "photos")
+    shutil.rmtree(photos / "test" / "square")
     broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:200])
-    options = ["--recipe", small_recipe, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
-    skip = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
+    recipe = folder / "small.toml"  # of the network that is built and traced fastest
+    recipe.write_text('network = "MobileNet"\nalpha = 0.25\n')
+    options = ["--recipe", recipe, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
+    skip = ["--on-error", "skip", "--error-budget", 0.3, "--out", folder / "run"]
     arguments = ["train", photos, "--loader", "tf_data", *options, *skip]
-    monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, arguments)])
-    with pytest.raises(SystemExit, match="0"):
-        main()
-    output = capsys.readouterr().out
-    result = json.loads((tmp_path / "run" / "training.json").read_text())
-    assert [image["path"] for image in result["dropped"]] == [str(path) for path in broken]
-    assert "Unreadable files skipped: 2, listed in training.json" in output
-    assert "of 7 images" in output
+    done = subprocess.run(
+        [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 0, done.stderr
+    text = (folder / "run" / "training.json").read_text()
+    result = json.loads(text, parse_constant=pytest.fail)  # of NaN, which is not JSON
+    return SimpleNamespace(broken=broken, output=done.stdout, result=result)
+
+
+def test_unreadable_validation_and_test_files_are_skipped_and_listed(faulty):
+    dropped = [image["path"] for image in faulty.result["dropped"]]
+    assert dropped == [str(path) for path in faulty.broken]
+    assert "Unreadable files skipped: 2, listed in training.json" in faulty.output
+    assert "of 3 images" in faulty.output
+
+
+def test_a_class_without_test_images_has_no_recall(faulty):
+    circle, square = faulty.result["per_class"]
+    assert (circle["name"], circle["images"]) == ("circle", 3)
+    assert (square["name"], square["images"], square["recall"]) == ("square", 0, None)
 
 
 def test_each_image_is_evaluated_once():
