@@ -44,7 +44,7 @@ from feedbench.loaders.errors import (
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import file_sizes, unscanned_rows, without_stale_facts
-from feedbench.loaders.files import openable, read_file
+from feedbench.loaders.files import open_regular, openable, read_file
 from feedbench.loaders.guests.package import install_command
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
@@ -141,6 +141,7 @@ __all__ = [
     "is_remote",
     "object_cache_bytes",
     "open_loader",
+    "open_regular",
     "openable",
     "own_calls_within",
     "parse_settings",

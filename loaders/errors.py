@@ -9,6 +9,7 @@ LoaderError
 ├── ImageError       an image file that cannot be read
 │   └── PackedImageError  the same of an image in a pack
 ├── BudgetError      more such files than a run may drop
+├── LimitError       a limit of the system on open files or memory
 └── WorkerError      a loader's process that was killed or crashed
 """
 
@@ -85,6 +86,10 @@ class PackedImageError(ImageError):
 
 class BudgetError(LoaderError):
     """More images failed than the run may drop."""
+
+
+class LimitError(LoaderError):
+    """The system refuses this process more open files or memory; no image is at fault."""
 
 
 class WorkerError(LoaderError):

@@ -7,9 +7,15 @@ import os
 import stat
 from io import BytesIO
 
-from feedbench.loaders.address import Extent, extent_of, is_remote, shard_of
+from feedbench.loaders.address import Extent, extent_of, is_remote, name_of, shard_of
 from feedbench.loaders.containers.codecs import unpacked
-from feedbench.loaders.errors import CLOSED, ImageError, LoaderError
+from feedbench.loaders.errors import CLOSED, ImageError, LimitError, LoaderError, printable
+
+_REMEDIES = {
+    errno.EMFILE: "raise the limit, for example with ulimit -n 4096",
+    errno.ENFILE: "close other programs, or raise the system's limit fs.file-max",
+    errno.ENOMEM: "free some memory",
+}
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -30,15 +36,35 @@ def read_row(row: int, path: bytes) -> bytes:
 
     Raises:
         ImageError: it cannot be read.
-        LoaderError: reading it was stopped, as by closing the stream.
+        LoaderError: reading it was stopped, as by closing the stream, or a limit is reached.
     """
     try:
         return read_file(path)
     except OSError as error:
         if error.errno == errno.ECANCELED:  # nothing is wrong with the image
             raise LoaderError(CLOSED) from None
-        message = error.strerror or str(error)
-        raise ImageError(os.fsdecode(path), row, "the system", message) from error
+        raise image_error(row, path, error) from error
+
+
+def image_error(row: int, path: bytes, error: OSError) -> ImageError:
+    """Return the error of an image that the system does not read.
+
+    Raises:
+        LimitError: a limit of the system is reached, and nothing is wrong with the image.
+    """
+    check_limits(path, error)
+    return ImageError(os.fsdecode(path), row, "the system", error.strerror or str(error))
+
+
+def check_limits(path: str | bytes, error: Exception) -> None:
+    """Return if an error is one of the file that was read.
+
+    Raises:
+        LimitError: a limit of the system is reached.
+    """
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        why = f"{error.strerror}; {_REMEDIES[error.errno]}"
+        raise LimitError(f"{printable(name_of(os.fsencode(path)))}: {why}") from error
 
 
 def _read_object(path: bytes, extent: Extent | None) -> bytes:
@@ -74,6 +100,22 @@ def _read_extent(path: bytes, extent: Extent) -> bytes:
     if len(data) < extent.length:
         raise OSError(errno.EIO, "the shard ends before the image does")
     return unpacked(data, extent) if extent.codec else data
+
+
+def open_regular(path: bytes) -> int:
+    """Open a regular file to read it, and return its descriptor.
+
+    Raises:
+        OSError: it cannot be opened, or is not regular: to open a FIFO could wait forever, and a
+            device may never end.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _check_regular(os.fstat(file))
+    except OSError:
+        os.close(file)
+        raise
+    return file
 
 
 def openable(path: str | bytes) -> str | BytesIO:

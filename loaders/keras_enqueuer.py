@@ -78,9 +78,10 @@ class Enqueuer:
                 raise _not_started(value) from value
             if isinstance(value, Exception):
                 raise value
+            self._check_processes()  # also while results are ready: they may be all there are
             while not value.ready():
-                self._check_processes()
                 value.wait(_POLL_S)
+                self._check_processes()
             yield value.get()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settin
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
-from feedbench.loaders.files import openable
+from feedbench.loaders.files import check_limits, openable
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import cut, fitted, picture, reason
@@ -110,6 +110,7 @@ class BatchSequence:
             except MemoryError:
                 raise
             except Exception as error:  # each of Pillow's formats fails in its own ways
+                check_limits(path, error)
                 faults[row] = ImageError(os.fsdecode(path), row, "Pillow", reason(error))
                 self._tolerance.check(len(faults), faults[row])
         return list(faults.values())

@@ -12,7 +12,7 @@ from typing import Any
 from feedbench.loaders.contract import Batch, Request
 from feedbench.loaders.errors import ImageError, LoaderError
 from feedbench.loaders.fifos import FifoWatch
-from feedbench.loaders.files import read_file
+from feedbench.loaders.files import check_limits, read_file
 from feedbench.loaders.images.pillow import tensorflow_message
 from feedbench.loaders.images.tensorflow import Decoding
 from feedbench.loaders.manifest import Manifest
@@ -133,7 +133,11 @@ def _first_unreadable(order: Order, manifest: Manifest, decoding: Decoding) -> l
 
 
 def unreadable(rows: Rows, manifest: Manifest, decoding: Decoding) -> list[ImageError]:
-    """An error for each of these rows that cannot be read."""
+    """An error for each of these rows that cannot be read.
+
+    Raises:
+        LimitError: a limit of the system is reached.
+    """
     failed = []
     for row, path in zip(rows.tolist(), manifest.paths(rows), strict=True):
         if fault := _fault(path, row, decoding):
@@ -145,5 +149,6 @@ def _fault(path: bytes, row: int, decoding: Decoding) -> tuple[str, str] | None:
     try:
         data = read_file(path)
     except OSError as error:
+        check_limits(path, error)
         return "the system", error.strerror or str(error)
     return decoding.fault(data, row)

@@ -155,7 +155,7 @@ class _Run:
         begin = perf_counter()
         try:
             validation_logs = self._validate()
-        except TrainingStopped:
+        except Exception:  # it was stopped, or a held-out image cannot be read
             self._write_checkpoint(before_validation, values)
             raise
         epoch = self._complete(logs, validation_logs, perf_counter() - begin)

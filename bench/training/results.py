@@ -46,8 +46,12 @@ def write_results(
 
     Returns:
         The contents of `training.json`, which is written last.
+
+    Raises:
+        CheckpointError: the network cannot be saved.
+        RecordError: another file cannot be written.
     """
-    trainer.save(folder / MODEL, setup.model_metadata)
+    save_network(trainer, folder / MODEL, setup.model_metadata)
     evaluation = evaluate_test_split(trainer, held_out, should_stop)
     _draw_plots(setup, evaluation, epochs, folder)
     if evaluation is not None and evaluation.predictions is not None:
@@ -58,6 +62,23 @@ def write_results(
     write_text(folder / MODEL_CARD, model_card(result))
     write_json(folder / TRAINING, result)
     return result
+
+
+def save_network(trainer: TrainerBase, path: Path, facts: dict[str, Any]) -> None:
+    """Save the trained network.
+
+    Raises:
+        CheckpointError: the disk is full, or fails; the last checkpoint has the same network.
+    """
+    from feedbench.trainer import CheckpointError
+
+    try:
+        trainer.save(path, facts)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: {error.strerror or error}; the last checkpoint is intact: make room there, "
+            "and use --resume"
+        ) from error
 
 
 def _result(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feedbench.bench.errors import RecordError
 from feedbench.bench.training.callbacks import Callbacks
 
 if TYPE_CHECKING:
@@ -22,27 +23,46 @@ def tensorboard(folder: Path, profile: tuple[int, int] | None) -> Iterator[Callb
     Args:
         profile: first and last step to profile, counted from 1 in this process. Profiled steps are
             slower.
+
+    Raises:
+        RecordError: a log cannot be written.
     """
     import tensorflow as tf
 
     logs = str(folder / LOGS)
-    writer = tf.summary.create_file_writer(logs)
+    with _written(logs):
+        writer = tf.summary.create_file_writer(logs)
 
     def write_epoch(epoch: Epoch) -> None:
-        with writer.as_default(step=epoch.epoch):
+        with _written(logs), writer.as_default(step=epoch.epoch):
             for name, value in _scalars(epoch).items():
                 _write_scalar(name, value)
-        writer.flush()
+            writer.flush()
 
-    with writer.as_default(step=0):
+    with _written(logs), writer.as_default(step=0):
         # The first scalar of a process is slow to write: better now than between two epochs.
         _write_scalar("epoch/learning_rate", 0.0)
     profiler = _Profiler(logs, profile)
     try:
         yield Callbacks(on_epoch=write_epoch, on_step=profiler.on_step)
     finally:
+        with suppress(tf.errors.OpError):  # each epoch is flushed, and said if that failed
+            writer.close()
         profiler.stop()
-        writer.close()
+
+
+@contextmanager
+def _written(logs: str) -> Iterator[None]:
+    """Name the logs in an error of TensorFlow, such as that of a full disk."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = (error.message or str(error)).splitlines()[0]
+        raise RecordError(
+            f"{logs}: {reason}; free some space, or use --resume and --no-tensorboard"
+        ) from error
 
 
 def _write_scalar(name: str, value: float) -> None:
@@ -105,4 +125,5 @@ class _Profiler:
 
         self._running = False
         self._window = None
-        tf.profiler.experimental.stop()
+        with _written(self._logs):
+            tf.profiler.experimental.stop()

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -32,6 +31,7 @@ from feedbench.loaders import (
     file_sizes,
     is_remote,
     object_cache_bytes,
+    open_regular,
     read_file,
     read_into_cache,
     stamp_of,
@@ -80,7 +80,7 @@ class Files:
             read_into_cache(self._addresses())
             return
         for path in self._whole_files():
-            with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:
+            with suppress(OSError), os.fdopen(open_regular(path), "rb", buffering=0) as file:
                 while file.read(_CHUNK_BYTES):
                     pass
 
@@ -267,7 +267,7 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
 
 def _drop_pages(path: bytes, *, sync: bool) -> None:
     with suppress(OSError):
-        file = os.open(file_of(path), os.O_RDONLY)
+        file = open_regular(file_of(path))
         try:
             if sync:
                 os.fsync(file)

@@ -30,7 +30,7 @@ from feedbench.bench.trials.protocol import (
     TrialJob,
     WarmUpDone,
 )
-from feedbench.loaders import Manifest, find_loader
+from feedbench.loaders import Manifest, find_loader, open_regular
 from feedbench.trainer import ONE
 
 _KEPT_OPEN = 256  # files whose eviction was last
@@ -157,7 +157,7 @@ class _Eviction:
             return
         with suppress(OSError):  # it is gone
             if path not in self._files:
-                self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._files[path] = open_regular(path)
             file = self._files[path] = self._files.pop(path)
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         if len(self._files) > _KEPT_OPEN:

@@ -24,7 +24,7 @@ from feedbench.loaders.contract import Batch, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError
 from feedbench.loaders.fifos import FifoWatch
-from feedbench.loaders.files import read_file
+from feedbench.loaders.files import image_error, read_file
 from feedbench.loaders.guests.dali_graph import Dali, Graph, finish_of
 from feedbench.loaders.guests.dali_stages import dali_stages
 from feedbench.loaders.guests.importing import importing
@@ -140,8 +140,7 @@ class _Batches:
                 read_file(path)
                 self._graph.try_one(*self._given([path]))
             except OSError as error:
-                reason = error.strerror or str(error)
-                failed.append(ImageError(name, row, "the system", reason))
+                failed.append(image_error(row, path, error))
             except RuntimeError as error:
                 failed.append(ImageError(name, row, "DALI", _reason(error)))
         return failed

@@ -20,7 +20,7 @@ from feedbench.loaders.address import extent_of, name_of
 from feedbench.loaders.errors import ImageError, SettingsError, printable
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.file_stamps import file_sizes
-from feedbench.loaders.files import read_file
+from feedbench.loaders.files import image_error, read_file
 from feedbench.loaders.manifest import SPLITS, Manifest
 from feedbench.loaders.pack.about import AGAIN, file_crc32
 from feedbench.loaders.pack.folder import LOCK, check_space, lock, system_errors
@@ -215,7 +215,7 @@ def _read(row: int, path: bytes) -> bytes | ImageError:
     try:
         data = read_file(path)
     except OSError as error:
-        return ImageError(_readable(path), row, "the system", error.strerror or str(error))
+        return image_error(row, path, error)
     return data or ImageError(_readable(path), row, "the system", "empty")
 
 

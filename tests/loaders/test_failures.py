@@ -1,8 +1,12 @@
 """A file that fails during a run is named, or dropped within a budget; never a hang."""
 
 import os
+import resource
 import shutil
 import signal
+import time
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +18,7 @@ from feedbench.loaders import (
     BatchSpec,
     BudgetError,
     ImageError,
+    LoaderError,
     Order,
     SettingsError,
     WorkerError,
@@ -246,18 +251,52 @@ def test_a_resumed_stream_leaves_out_dropped_images(photos, name, settings):
             list(stream)
 
 
+@contextmanager
+def no_more_open_files():
+    """No file can be opened in the body; those that are open stay so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", ["keras_pil", "tf_data", "turbo"])
+def test_a_limit_of_open_files_ends_the_run_and_drops_no_image(photos, name):
+    manifest = scan(photos, validation=0, test=0)
+    with open_loader(name, manifest, SPEC, on_error="skip", error_budget=1) as stream:
+        next(stream)
+        with no_more_open_files(), pytest.raises(LoaderError) as raised:
+            list(stream)
+        assert stream.dropped == ()
+    assert str(raised.value).startswith(f"{manifest.root}/")
+    assert str(raised.value).endswith(
+        ".jpg: Too many open files; raise the limit, for example with ulimit -n 4096"
+    )
+
+
+def is_dead(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_killed_worker_process_ends_the_run_and_leaves_no_processes(photos):
     manifest = scan(photos, validation=0, test=0)
     settings = {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}
     before = set(psutil.Process().children(recursive=True))
     stream = open_loader("keras_pil", manifest, SPEC, settings)
     next(stream)
-    workers = set(psutil.Process().children(recursive=True)) - before
-    for worker in workers:
-        if "resource_tracker" not in " ".join(worker.cmdline()):
-            os.kill(worker.pid, signal.SIGKILL)
+    started = set(psutil.Process().children(recursive=True)) - before
+    worker, *_ = [one for one in started if "resource_tracker" not in " ".join(one.cmdline())]
+    os.kill(worker.pid, signal.SIGKILL)
+    while not is_dead(worker):
+        time.sleep(0.01)
+    queued = settings["max_queue_size"]
     with pytest.raises(WorkerError, match="SIGKILL"):
-        list(stream)
+        list(islice(stream, queued + 1))
     stream.close()
     left = set(psutil.Process().children(recursive=True)) - before
     assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)

@@ -81,6 +81,22 @@ def test_a_killed_process_is_an_error_instead_of_a_hang():
     source.close()
 
 
+@pytest.mark.parametrize("index", [0, 1], ids=["one", "the other"])
+def test_a_killed_process_is_an_error_although_results_are_ready(index):
+    """One of the idle processes waits for work; the other waits for its lock, and loses nothing."""
+    source = enqueuer(lambda step: step, None, True)
+    results, queued = source.results(), source._enqueuer.future_queue
+    assert next(results) == 0
+    while not (queued.full() and all(result.ready() for result in list(queued.queue))):
+        time.sleep(0.01)
+    os.kill(source._processes[index].pid, signal.SIGKILL)
+    while source._killed_process() is None:
+        time.sleep(0.01)
+    with pytest.raises(WorkerError, match="ended with SIGKILL"):
+        next(results)
+    source.close()
+
+
 def test_a_pool_ends_although_killed_processes_held_its_locks(monkeypatch):
     monkeypatch.setattr(keras_enqueuer, "_TERMINATE_S", 0.2)
     pool = multiprocessing.get_context("fork").Pool(2)

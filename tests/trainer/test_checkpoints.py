@@ -95,6 +95,16 @@ def test_the_best_network_survives_a_worse_epoch(trainer, tmp_path):
     assert read_facts(tmp_path / "best.keras") == {"classes": ["no", "yes"]}
 
 
+def test_an_epoch_whose_validation_fails_is_not_lost(trainer, tmp_path):
+    def fail(predicted):
+        raise OSError("a held-out image is gone")
+
+    with pytest.raises(OSError, match="is gone"):
+        list(trained(trainer, tmp_path, fail, images=3 * BATCH, epochs=1))
+    position, _, _ = read_checkpoint(tmp_path / CHECKPOINT)
+    assert (position.epoch, position.step, position.epoch_images) == (1, 3, 3 * BATCH)
+
+
 def test_a_run_resumed_from_a_checkpoint_takes_the_same_steps(trainer, tmp_path):
     (epoch,) = trained(
         trainer, tmp_path, lambda predicted: predicted, images=3 * BATCH, epochs=1, parts=3

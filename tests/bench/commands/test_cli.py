@@ -227,6 +227,19 @@ def test_a_bench_writes_its_folder_and_show_derives_the_same(
     assert json.loads(shown.read_text()) == {"created": began, **summary}
 
 
+def test_folders_may_have_names_that_are_not_utf8(monkeypatch, capsys, tmp_path, tiny_photos):
+    photos, out = (tmp_path / os.fsdecode(name) for name in (b"photos\xff", b"out\xff"))
+    photos.symlink_to(tiny_photos)
+    options = ["--consumer", "drain", "--blocks", 1, "--block-seconds", 0.1, "--batch-size", 8]
+    options += ["--loader", "turbo", "--warm-up-seconds", 0.1, "--image-size", 32]
+    assert call(monkeypatch, "bench", photos, *options, "--out", out) == 0
+    assert "Records: " in capsys.readouterr().out
+    assert call(monkeypatch, "show", out) == 0
+    assert "turbo" in capsys.readouterr().out
+    (trial,) = read_trials(out)
+    assert (trial.error, len(trial.blocks)) == (None, 1)
+
+
 def test_a_bench_in_which_nothing_could_be_measured_exits_with_1(monkeypatch, capsys, tmp_path):
     broken = tmp_path / "photos" / "one"
     broken.mkdir(parents=True)
@@ -324,18 +337,24 @@ def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
 def test_scan_writes_a_blacklist_that_later_runs_use(tmp_path, tiny_photos):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     (photos / "train" / "circle" / "0.jpg").write_bytes(b"")
+    (photos / "train" / "circle" / "endless.jpg").symlink_to("/dev/zero")
     listed = run("scan", photos, "--bad")
-    assert listed.stdout == ("path,use,reason\ntrain/circle/0.jpg,no,Pillow: the file is empty\n")
+    assert listed.stdout == (
+        "path,use,reason\n"
+        "train/circle/0.jpg,no,Pillow: the file is empty\n"
+        "train/circle/endless.jpg,no,Pillow: it is not a regular file\n"
+    )
     blacklist = tmp_path / "blacklist.csv"
     blacklist.write_text(listed.stdout + "train/square/1.jpg,no,ugly\n")
     options = ["--consumer", "drain", "--loader", "turbo", "--blocks", 1, "--block-seconds", 0.1]
     options += ["--image-size", 32, "--batch-size", 4, "--warm-up-seconds", 0.1]
     done = run("bench", photos, *options, "--blacklist", blacklist, "--out", tmp_path / "out")
     assert "Left out: 1 × blacklist: Pillow: the file is empty" in done.stdout
+    assert "Left out: 1 × blacklist: Pillow: it is not a regular file" in done.stdout
     assert "Left out: 1 × blacklist: ugly" in done.stdout
     (trial,) = read_trials(tmp_path / "out")
     assert trial.images == 46
-    assert sum(trial.left_out.values()) == 2
+    assert sum(trial.left_out.values()) == 3
 
 
 def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, tiny_photos):

@@ -147,10 +147,8 @@ def test_an_interrupted_diagnosis_is_shown_and_reported(interrupted, stage, numb
     assert re.search(said, shown_and_reported())
 
 
-def test_a_training_that_is_stopped_while_it_is_tested_can_be_resumed(interrupted):
-    done = interrupted(
-        "feedbench.bench.training.results:evaluate_test_split", signal.SIGTERM, TRAIN
-    )
+def test_a_training_whose_terminal_closes_while_it_is_tested_can_be_resumed(interrupted):
+    done = interrupted("feedbench.bench.training.results:evaluate_test_split", signal.SIGHUP, TRAIN)
     assert done.code == 0
     resume = "feedbench train photos --resume out"
     assert done.printed.endswith(f"Stopped; a checkpoint is saved. To resume: {resume}\n")

@@ -93,6 +93,36 @@ def test_what_the_system_refuses_is_one_line(monkeypatch, capsys, error, text, c
     assert capsys.readouterr().err == f"feedbench: {text}\n"
 
 
+FEW_FILES = """
+import resource
+from feedbench.bench.cli import main
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+main()
+"""
+
+
+def with_few_open_files(*arguments):
+    """Run a command that may have 64 files open, as may the processes that it starts."""
+    command = [sys.executable, "-c", FEW_FILES, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_scan_needs_few_open_files(tiny_photos):
+    done = with_few_open_files("scan", tiny_photos)
+    assert (done.returncode, "64 images" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_training_needs_few_open_files_or_names_the_limit(tiny_photos, tmp_path):
+    recipe = tmp_path / "small.toml"
+    recipe.write_text('network = "MobileNet"\nalpha = 0.25\nepochs = 1\n')
+    options = ["--recipe", recipe, "--image-size", 32, "--batch-size", 8, "--no-tensorboard"]
+    done = with_few_open_files("train", tiny_photos, *options, "--out", tmp_path / "out")
+    if done.returncode:  # as with very many threads
+        assert done.returncode == 2, done.stderr
+        assert "ulimit -n" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_disk_that_fails_is_named_and_a_closed_terminal_is_not(monkeypatch, capsys):
     assert failing(monkeypatch, OSError(errno.EIO, "Input/output error", "a/1.jpg")) == 2
     assert capsys.readouterr().err.startswith("feedbench: a/1.jpg: Input/output error; the disk")

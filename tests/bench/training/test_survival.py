@@ -162,17 +162,32 @@ def test_only_an_unchanged_unfinished_training_resumes(
     begun.mkdir()
     for name in ("recipe.toml", "loader.toml", CHECKPOINT):
         (begun / name).write_bytes((undisturbed / name).read_bytes())
-    changed = (begun / "recipe.toml").read_text().replace("epochs = 6", "epochs = 5")
-    (begun / "recipe.toml").write_text(changed)
+    whole = (begun / "recipe.toml").read_text()
+    (begun / "recipe.toml").write_text(whole.replace("epochs = 6", "epochs = 5"))
     assert "recipe.toml differs from what this training was started with" in refused(
         "--resume", begun
     )
+    (begun / "recipe.toml").write_text(whole[: whole.index(" =", len(whole) // 2)])
+    assert refused("--resume", begun).startswith(f"feedbench: {begun / 'recipe.toml'}: not TOML: ")
+    assert (begun / CHECKPOINT).exists()
 
 
 def test_a_full_disk_is_reported_before_training(tmp_path):
     with pytest.raises(RecordError, match="free some space or name another folder"):
         check_disk_space(tmp_path, 10**18)
     check_disk_space(tmp_path, 1)
+
+
+def test_a_single_image_cannot_be_trained_on(monkeypatch, capsys, tmp_path, tiny_photos):
+    photo = tmp_path / "photos" / "ant" / "0.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes((tiny_photos / "train" / "circle" / "0.jpg").read_bytes())
+    arguments = ["--batch-size", 1, "--image-size", 32, "--out", tmp_path / "run"]
+    assert call(monkeypatch, "train", tmp_path / "photos", *arguments) == 2
+    error = capsys.readouterr().err
+    assert "no images in the validation split" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_is_not_writable_is_reported_before_training(

@@ -1,7 +1,13 @@
 """Scalars of each epoch, and the profile of a window of steps, are written for TensorBoard."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import pytest
+
+from feedbench.bench.errors import RecordError
 from feedbench.bench.training.tensorboard import LOGS, tensorboard
 from feedbench.trainer.loop import Step
 
@@ -47,6 +53,30 @@ def test_every_scalar_of_an_epoch_is_written_at_its_step(tmp_path):
     assert (written["accuracy/train", 2], written["accuracy/validation", 2]) == (0.5, 0.5)
     assert (written["epoch/wait_share", 1], written["metrics/recall", 1]) == (0.25, 0.75)
     assert len({tag for tag, step in written if step == 1}) == 8
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file takes another byte in the body."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    with (
+        full_disk(),
+        pytest.raises(RecordError) as raised,
+        tensorboard(tmp_path, None) as callbacks,
+    ):
+        callbacks.on_epoch(epoch(1))
+    text = str(raised.value)
+    assert text.startswith(f"{tmp_path / LOGS}: ")
+    assert text.endswith("; free some space, or use --resume and --no-tensorboard")
+    assert "\n" not in text
 
 
 def test_a_profile_is_written_only_if_steps_are_given(tmp_path):

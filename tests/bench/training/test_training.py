@@ -11,7 +11,6 @@ from short_network import NAME, SHORT
 
 from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.cli import main
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
@@ -32,24 +31,29 @@ def small_recipe(tmp_path, short_network):
     return path
 
 
-def test_unreadable_validation_and_test_files_are_skipped_and_listed(
+def test_files_that_cannot_be_read_and_classes_without_test_images_are_left_out(
     tiny_photos, tmp_path, small_recipe, monkeypatch, capsys
 ):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    shutil.rmtree(photos / "test" / "square")
     broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:200])
     options = ["--recipe", small_recipe, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
-    skip = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
+    skip = ["--on-error", "skip", "--error-budget", 0.3, "--out", tmp_path / "run"]
     arguments = ["train", photos, "--loader", "tf_data", *options, *skip]
     monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, arguments)])
     with pytest.raises(SystemExit, match="0"):
         main()
     output = capsys.readouterr().out
-    result = json.loads((tmp_path / "run" / "training.json").read_text())
+    text = (tmp_path / "run" / "training.json").read_text()
+    result = json.loads(text, parse_constant=pytest.fail)  # of NaN, which is not JSON
     assert [image["path"] for image in result["dropped"]] == [str(path) for path in broken]
     assert "Unreadable files skipped: 2, listed in training.json" in output
-    assert "of 7 images" in output
+    assert "of 3 images" in output
+    circle, square = result["per_class"]
+    assert (circle["name"], circle["images"]) == ("circle", 3)
+    assert (square["name"], square["images"], square["recall"]) == ("square", 0, None)
 
 
 def test_each_image_is_evaluated_once():

@@ -1,5 +1,6 @@
 """Cache states are proven by the bytes read from disk; unproven blocks are not counted."""
 
+import os
 import shutil
 
 import numpy as np
@@ -43,6 +44,16 @@ def test_evicted_files_are_read_from_the_disk_and_warm_ones_are_not(on_disk):
     files.warm()
     assert cold >= files.size(rows)
     assert read_bytes() - before == cold
+
+
+def test_fifos_and_devices_among_the_photos_are_passed_over(tiny_photos, tmp_path):
+    """To open a FIFO could wait forever, and reading /dev/zero would never end."""
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    os.mkfifo(photos / "train" / "circle" / "fifo.jpg")
+    (photos / "train" / "circle" / "endless.jpg").symlink_to("/dev/zero")
+    files = Files(scan(photos))
+    files.warm()
+    files.evict(sync=True)
 
 
 def test_cold_blocks_read_from_the_disk_in_every_epoch(on_disk, tmp_path):
