@@ -52,6 +52,7 @@ LONG = (
     "bench/diagnose/test_diagnose",
     "bench/monitor/test_monitor",
     "bench/compare/test_action",
+    "bench/compare/test_measure",
     "loaders/test_contract",
     "bench/training/test_survival",
     "trainer/test_weights",

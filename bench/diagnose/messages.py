@@ -18,6 +18,8 @@ class StageJob(Message):
 
     Attributes:
         warm_up_s: seconds for which each stage runs before the first block.
+        opened_s: as in `DiagnosisTiming`.
+        model_s: as in `DiagnosisTiming`.
     """
 
     manifest: Path
@@ -26,6 +28,8 @@ class StageJob(Message):
     spec: BatchSpec
     cores: int
     warm_up_s: float
+    opened_s: float
+    model_s: float
 
 
 class StagesReady(Message):

@@ -24,7 +24,6 @@ from feedbench.loaders import (
     printable,
 )
 
-_WATCH_S = 2.0
 _NAMED = 5  # files outside the list that the record names
 
 
@@ -58,8 +57,19 @@ class Observed(Record):
     why_no_graph: str | None = None
 
 
-def observed(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings) -> Observed:
+def observed(
+    loader: Loader,
+    manifest: Manifest,
+    spec: BatchSpec,
+    settings: Settings,
+    opened_s: float,
+    model_s: float,
+) -> Observed:
     """Run a user's function for some seconds, and return what it did.
+
+    Args:
+        opened_s: as in `DiagnosisTiming`; a tf.data.Dataset is watched for one batch.
+        model_s: as in `DiagnosisTiming`.
 
     Raises:
         LoaderError: it fails.
@@ -77,11 +87,11 @@ def observed(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Sett
             open_loader(loader.name, manifest, spec, settings) as stream,
         ):
             next(stream)
-            end = perf_counter() + _WATCH_S
+            end = perf_counter() + opened_s
             if not _is_dataset(returned[-1][1]):
                 while perf_counter() < end:
                     next(stream)
-        graph, reason = _graph(*returned[-1])
+        graph, reason = _graph(*returned[-1], model_s)
     return Observed(opened=_opened(opened, manifest), graph=graph, why_no_graph=reason)
 
 
@@ -95,11 +105,11 @@ def _is_dataset(value: Any) -> bool:
     return tf is not None and isinstance(value, tf.data.Dataset)
 
 
-def _graph(recording: Recording, returned: Any) -> tuple[Graph | None, str | None]:
+def _graph(recording: Recording, returned: Any, seconds: float) -> tuple[Graph | None, str | None]:
     if not _is_dataset(returned):
         return None, None
     try:
-        return measured_graph(recording.chain(returned)), None
+        return measured_graph(recording.chain(returned), seconds), None
     except Exception as error:  # of the user's functions, or of a stage that cannot be built again
         text = (str(error).strip().splitlines() or [""])[0]
         return None, printable(f"{type(error).__name__}: {text}")

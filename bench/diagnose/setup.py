@@ -37,6 +37,9 @@ class DiagnosisTiming:
         block_s: minimum duration of a block of the loader or the consumer alone.
         end_to_end_s: minimum duration of a block end to end.
         warm_up_s: minimum warm-up of each process.
+        opened_s: duration of the run in which the files that a user's function opens are noted.
+        model_s: minimum duration of each run whose model of a pipeline is read from tf.data; in
+            3 s AUTOTUNE looks again about eight times, after 10 ms, 20 ms, 40 ms ….
         rounds: largest number of blocks per part.
         budget_s: time budget; after the least number of rounds, none starts that cannot finish
             within it.
@@ -46,6 +49,8 @@ class DiagnosisTiming:
     block_s: float = 1.2
     end_to_end_s: float = 3.0
     warm_up_s: float = 1.0
+    opened_s: float = 2.0
+    model_s: float = 3.0
     rounds: int = 7
     budget_s: float = 150.0
 
@@ -187,6 +192,8 @@ class Setup:
             spec=self.plan.spec,
             cores=self.record.cores,
             warm_up_s=_STAGE_WARM_UP_S,
+            opened_s=self.timing.opened_s,
+            model_s=self.timing.model_s,
         )
 
     def _end_to_end_job(self) -> TrialJob:

@@ -21,7 +21,6 @@ from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages import Run, Stages, Timed
 
 _LOCK_S = 0.5
-_AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: about eight times
 StageKey = tuple[str, int]  # a stage's name, and the number of cores it is prepared for
 
 
@@ -49,11 +48,13 @@ def _ready(job: StageJob, stages: Stages, manifest: Manifest, started: float) ->
     """Return what is known of the stages besides their rates."""
     loader = find_loader(job.loader)
     settings = parse_settings(loader, job.settings)
-    nodes = autotune_nodes(loader, manifest, job.spec, settings, _AUTOTUNE_S)
+    nodes = autotune_nodes(loader, manifest, job.spec, settings, job.model_s)
     locked = None
     if stages.concurrency and stages.concurrency.kind == "threads" and not settings.fills_cache:
         locked = lock_share(loader, manifest, job.spec, settings, _LOCK_S)
-    seen = observed(loader, manifest, job.spec, settings) if loader.own else None
+    seen = None
+    if loader.own:
+        seen = observed(loader, manifest, job.spec, settings, job.opened_s, job.model_s)
     return StagesReady(
         start_s=monotonic() - started,
         autotuned=nodes,

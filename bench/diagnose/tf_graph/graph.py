@@ -12,8 +12,6 @@ from feedbench.bench.diagnose.tf_graph.recording import Call, rebuilt
 from feedbench.bench.diagnose.tf_graph.stages import BATCHES, GraphStage, stages_in
 from feedbench.bench.record import Record
 
-AS_IS_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: about eight times
-PLAIN_S = 3.0
 _UNKNOWN_EPOCH = 1_000  # batches after which a cache is taken for full
 
 
@@ -33,15 +31,19 @@ class Graph(Record):
     plain: ModelRun
 
 
-def measured_graph(chain: list[Call], as_is_s: float = AS_IS_S, plain_s: float = PLAIN_S) -> Graph:
-    """Measure the dataset of a chain of calls."""
+def measured_graph(chain: list[Call], seconds: float) -> Graph:
+    """Measure the dataset of a chain of calls.
+
+    Args:
+        seconds: minimum duration of each of the two runs.
+    """
     stages = stages_in(chain)
     if any(stage.method == "cache" for stage in stages):
         run_epoch(chain[-1].dataset, _epoch(stages))
     return Graph(
         stages=stages,
-        as_is=run_model(chain[-1].dataset, as_is_s),
-        plain=run_model(_plain(chain), plain_s),
+        as_is=run_model(chain[-1].dataset, seconds),
+        plain=run_model(_plain(chain), seconds),
     )
 
 

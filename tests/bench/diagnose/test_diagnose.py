@@ -39,7 +39,12 @@ from feedbench.bench.diagnose import selftest, setup
 from feedbench.bench.cli import main
 selftest._BLOCK_S = 0.06
 setup.DiagnosisTiming = functools.partial(
-    setup.DiagnosisTiming, stage_s=0.05, block_s=0.6, end_to_end_s=0.6, warm_up_s=0.1
+    setup.DiagnosisTiming,
+    stage_s=0.05,
+    block_s=0.4,
+    end_to_end_s=0.4,
+    warm_up_s=0.1,
+    model_s=0.3,
 )
 main()
 """
@@ -60,7 +65,7 @@ def test_only_the_stages_of_the_loader_are_measured(
     loader, settings, expected, splits_folder, tmp_path
 ):
     timing = DiagnosisTiming(
-        0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rounds=3, budget_s=60
+        0.05, block_s=0.1, end_to_end_s=0.1, warm_up_s=0.1, rounds=3, budget_s=60
     )
     plan = DiagnosisPlan(
         choice=Choice(loader=loader, settings=settings),

@@ -47,7 +47,16 @@ PIPELINE = """
             for image, label in images(data, split, batch_size):
                 yield np.stack([image] * batch_size), np.array([label] * batch_size)
 """
-TIMING = DiagnosisTiming(0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rounds=3, budget_s=60)
+TIMING = DiagnosisTiming(
+    0.05,
+    block_s=0.1,
+    end_to_end_s=0.1,
+    warm_up_s=0.1,
+    opened_s=0.2,
+    model_s=0.8,
+    rounds=3,
+    budget_s=60,
+)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def graph_of():
     def measured(make):
         with recorded() as recording:
             dataset = make()
-        return measured_graph(recording.chain(dataset), 0.8, 0.8)
+        return measured_graph(recording.chain(dataset), 0.8)
 
     return measured
 
