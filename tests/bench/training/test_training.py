@@ -11,6 +11,7 @@ from short_network import NAME, SHORT
 
 from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.cli import main
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
