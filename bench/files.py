@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the processes that generate photos import this module witho
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
+ELSEWHERE = "name another file or another folder"
 CREATED = "created"  # the field of a result that says when it was made
 
 
@@ -35,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         reason = error.strerror or error
-        raise RecordError(f"{path}: {reason}; name another file or another folder") from error
+        raise RecordError(f"{path}: {reason}; {ELSEWHERE}") from error
 
 
 def writer_of(temporary: Path, path: Path) -> int | None:

@@ -68,7 +68,8 @@ class Writer:
 
     def _raise_error(self) -> None:
         if isinstance(self._error, OSError):
-            reason = f"{self._error.filename or 'the run folder'}: {self._error.strerror}"
+            # A full disk is an error of a file that is open already, which has no name.
+            reason = f"{self._error.filename or self._checkpoint.parent}: {self._error.strerror}"
             raise CheckpointError(f"{reason}; {self._remedy()}") from self._error
         if self._error is not None:
             raise self._error

@@ -19,6 +19,7 @@ from feedbench.loaders.own import (
     OwnError,
     OwnFunction,
     called,
+    check_utf8,
     defined_by,
     find_place,
     raised_by,
@@ -115,6 +116,7 @@ def model_digest(recipe: Recipe) -> str | None:
 
 
 def _keras_file(path: Path) -> ModelFile:
+    check_utf8(path.absolute())
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

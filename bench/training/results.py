@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import environment
-from feedbench.bench.files import write_json, write_text
+from feedbench.bench.errors import RecordError
+from feedbench.bench.files import ELSEWHERE, write_json, write_text
 from feedbench.bench.loader_facts import own_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Dropped
@@ -48,36 +50,40 @@ def write_results(
         The contents of `training.json`, which is written last.
 
     Raises:
-        CheckpointError: the network cannot be saved.
-        RecordError: another file cannot be written.
+        CheckpointError: a file cannot be written.
     """
-    save_network(trainer, folder / MODEL, setup.model_metadata)
+    with resumable(folder):
+        trainer.save(folder / MODEL, setup.model_metadata)
     evaluation = evaluate_test_split(trainer, held_out, should_stop)
-    _draw_plots(setup, evaluation, epochs, folder)
-    if evaluation is not None and evaluation.predictions is not None:
-        evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
     all_dropped = [*dropped, *held_out.dropped]
     result = _result(setup, evaluation, epochs, all_dropped, workers)
     result |= {**(delivery or {}), "why_not_once": setup.why_not_once}
-    write_text(folder / MODEL_CARD, model_card(result))
-    write_json(folder / TRAINING, result)
+    with resumable(folder):
+        _draw_plots(setup, evaluation, epochs, folder)
+        if evaluation is not None and evaluation.predictions is not None:
+            evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
+        write_text(folder / MODEL_CARD, model_card(result))
+        write_json(folder / TRAINING, result)
     return result
 
 
-def save_network(trainer: TrainerBase, path: Path, facts: dict[str, Any]) -> None:
-    """Save the trained network.
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Name the remedy if a file of a trained network cannot be written in the body.
 
     Raises:
-        CheckpointError: the disk is full, or fails; the last checkpoint has the same network.
+        CheckpointError: the disk is full, or fails.
     """
     from feedbench.trainer import CheckpointError
 
     try:
-        trainer.save(path, facts)
-    except OSError as error:
+        yield
+    except (OSError, RecordError) as error:
+        what = str(error).removesuffix(f"; {ELSEWHERE}")
+        if isinstance(error, OSError):
+            what = f"{error.filename or folder}: {error.strerror or error}"
         raise CheckpointError(
-            f"{path}: {error.strerror or error}; the last checkpoint is intact: make room there, "
-            "and use --resume"
+            f"{what}; the last checkpoint is intact: make files writable there, and use --resume"
         ) from error
 
 

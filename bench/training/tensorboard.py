@@ -59,7 +59,8 @@ def _written(logs: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        reason = (error.message or str(error)).splitlines()[0]
+        # Before the reason TensorFlow names its function, `{{...}}`, and the file.
+        reason = str(error.message).splitlines()[0].rpartition("}} ")[2].rpartition("; ")[2]
         raise RecordError(
             f"{logs}: {reason}; free some space, or use --resume and --no-tensorboard"
         ) from error

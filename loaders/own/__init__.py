@@ -2,7 +2,7 @@
 
 from feedbench.loaders.own.call import called, defined_by
 from feedbench.loaders.own.errors import OwnError, raised_by
-from feedbench.loaders.own.find import find_place
+from feedbench.loaders.own.find import check_utf8, find_place
 from feedbench.loaders.own.function import REQUIRED, OwnFunction, shown
 from feedbench.loaders.own.none import with_none, without_none
 from feedbench.loaders.own.signature import read_function
@@ -14,6 +14,7 @@ __all__ = [
     "OwnFunction",
     "Waiting",
     "called",
+    "check_utf8",
     "defined_by",
     "find_place",
     "raised_by",

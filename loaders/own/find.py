@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from feedbench.loaders.errors import UnknownLoader
+from feedbench.loaders.errors import UnknownLoader, printable
 from feedbench.loaders.validation import alternatives
 
 LOADER_GROUP = "feedbench.loaders"  # of the entry points of installed packages
@@ -53,12 +53,29 @@ def find_place(name: str) -> Place:
     """The file of a function, by the path of the file or by the name of its module.
 
     Raises:
-        UnknownLoader: there is no such file or module.
+        UnknownLoader: there is no such file or module, or its path is not UTF-8.
     """
     where, _, function = name.rpartition(":")
     if not _FUNCTION.fullmatch(function):
         raise UnknownLoader(f"{name}: {function!r} is not the name of a function")
-    return _in_file(where, function) if where.endswith(".py") else _in_module(where, function)
+    place = _in_file(where, function) if where.endswith(".py") else _in_module(where, function)
+    check_utf8(place.file)
+    return place
+
+
+def check_utf8(file: Path) -> None:
+    """Check that records can name a file.
+
+    Raises:
+        UnknownLoader: its path is not UTF-8.
+    """
+    try:
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        raise UnknownLoader(
+            f"{printable(str(file))}: its path is not UTF-8, and records are; move it to a folder "
+            "with another name"
+        ) from error
 
 
 def _in_file(where: str, function: str) -> Place:

@@ -1,5 +1,6 @@
 """Files that are written beside the training, each whole or not there."""
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -84,6 +85,19 @@ def test_a_failed_write_is_one_line_that_promises_no_checkpoint_that_is_not_ther
             writer.submit("checkpoint", fails)
         assert "\n" not in str(raised.value)
         checkpoint.touch()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_named_by_the_folder_if_the_error_names_no_file(tmp_path):
+    def fails():
+        with Path("/dev/full").open("w") as file:
+            file.write("text")
+
+    with (
+        pytest.raises(CheckpointError, match=rf"^{re.escape(str(tmp_path))}: No space left on "),
+        Writer(tmp_path / "checkpoint.npz") as writer,
+    ):
+        writer.submit("checkpoint", fails)
 
 
 def test_an_error_that_is_not_the_systems_comes_out_as_it_is():

@@ -1,5 +1,6 @@
 """Names of users' functions, and what is read of them without running their files."""
 
+import os
 import subprocess
 import sys
 
@@ -26,6 +27,15 @@ def refused(name):
         find_loader(name)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_file_that_no_record_can_name_is_refused(tmp_path):
+    file = tmp_path / os.fsdecode(b"\xff") / "pipeline.py"
+    file.parent.mkdir()
+    file.write_text("def make(batch_size): ...\n")
+    text = refused(f"{file}:make")
+    assert text.startswith(f"{tmp_path}/\\udcff/pipeline.py: its path is not UTF-8")
+    assert text.endswith("move it to a folder with another name")
 
 
 def test_a_function_of_a_file_is_a_loader_with_its_own_settings(write):
