@@ -352,8 +352,8 @@ def test_closing_ends_the_threads_and_then_frees_the_source(manifest):
     before, closed = set(threading.enumerate()), []
     request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
 
-    def close():
-        closed.append(set(threading.enumerate()) - before)
+    def close():  # in a thread of its own
+        closed.append(set(threading.enumerate()) - before - {threading.current_thread()})
 
     stream = pool_stream(RowSource(), request, Turbo(num_threads=3), chunk=1, close=close)
     next(stream)
