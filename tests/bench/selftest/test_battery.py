@@ -1,5 +1,7 @@
 """A bottleneck is injected into a real process, named, predicted without, and undone."""
 
+from dataclasses import replace
+
 import pytest
 
 from feedbench.bench.selftest import battery
@@ -12,6 +14,9 @@ from feedbench.bench.selftest.report import Checked
 def test_reads_that_wait_are_named_and_undone(tmp_path, monkeypatch):
     """A wait of 40 ms per read dwarfs all else, however busy the machine is."""
     monkeypatch.setattr("feedbench.bench.selftest.photos._PHOTOS", 40)
+    monkeypatch.setattr(battery, "_ATTEMPTS", 1)
+    monkeypatch.setattr(battery, "_ROUNDS", 3)
+    monkeypatch.setattr(battery, "_TIMING", replace(battery._TIMING, rounds=3))
     case = Case(
         name="reads that wait",
         loader="delay",
