@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -37,6 +38,9 @@ def closed_to_the_end(close: Callable[[], None]) -> None:
     Raises:
         Exception: what `close` has raised.
     """
+    if sys.is_finalizing():  # Python 3.11 would wait forever for a thread to start
+        close()
+        return
     errors: list[BaseException] = []
 
     def run() -> None:

@@ -160,6 +160,29 @@ def test_a_stream_is_closed_where_no_thread_can_start(manifest, tmp_path, monkey
     open_loader("turbo", manifest, SPEC, settings).close()
 
 
+LEFT_OPEN = """
+import sys
+from pathlib import Path
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+def batches(photos):
+    spec = BatchSpec(batch_size=4, image_size=16)
+    with open_loader("turbo", scan(Path(photos), validation=0, test=0), spec) as stream:
+        yield from stream
+
+unfinished = batches(sys.argv[1])
+next(unfinished)
+print("read")
+"""
+
+
+def test_a_program_ends_that_has_not_read_a_stream_to_its_end(class_folder):
+    """Python closes the stream when no thread can run any more."""
+    command = [sys.executable, "-c", LEFT_OPEN, str(class_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
+
+
 def test_the_memory_of_the_encoded_cache_is_freed(tmp_path):
     random = np.random.default_rng(0)
     (tmp_path / "a").mkdir()
