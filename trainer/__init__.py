@@ -26,7 +26,14 @@ from feedbench.trainer.model import building
 from feedbench.trainer.model_fault import batch_fault, declares_batches, makes_own_steps
 from feedbench.trainer.model_inputs import input_facts
 from feedbench.trainer.model_labels import labels_fault
-from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_inputs, check_outputs
+from feedbench.trainer.model_setup import (
+    Images,
+    OwnModel,
+    Schedule,
+    check_inputs,
+    check_outputs,
+    check_trainable,
+)
 from feedbench.trainer.model_state import model_variables
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
@@ -90,6 +97,7 @@ __all__ = [
     "check_divisible",
     "check_inputs",
     "check_outputs",
+    "check_trainable",
     "checkpoint_bytes",
     "declares_batches",
     "device_count",

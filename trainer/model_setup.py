@@ -85,7 +85,7 @@ def prepared(
         feed = _image_batches(own, recipe, schedule, first, images)
     else:
         feed = _own_batches(own, recipe, schedule, first)
-    _check_trainable(own)
+    check_trainable(own)
     return feed
 
 
@@ -207,7 +207,12 @@ def _arrays(values: Any) -> Any:
     return keras.tree.map_structure(as_array, values)
 
 
-def _check_trainable(own: OwnModel) -> None:
+def check_trainable(own: OwnModel) -> None:
+    """Check that a model has weights to train, if it has weights yet.
+
+    Raises:
+        RecipeError: `trainable` is False everywhere.
+    """
     if own.model.built and not own.model.trainable_variables:
         raise RecipeError(
             f"{own.name} returned a model without trainable weights; set trainable of its layers"

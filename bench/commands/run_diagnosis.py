@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 _NOT_TRUSTED = (
-    "So figures measured now are not reliable, most often because other programs use the cores: "
-    "repeat it when they do not."
+    "Figures measured now are not reliable, most often because other programs use the cores: "
+    "repeat the diagnosis when they do not."
 )
 
 

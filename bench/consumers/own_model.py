@@ -169,10 +169,11 @@ def _loaded(builder: Builder, recipe: Recipe) -> Any:
         with building(recipe):
             return keras.saving.load_model(builder.origin.file)
     except Exception as error:  # Keras and h5py raise many kinds
+        reason = first_line(error).rstrip(".")
         raise PlanError(
-            f"{builder.place}: Keras cannot load it: {first_line(error)}; if it has layers or "
-            "functions of your own, write a function that loads it with custom_objects, and give "
-            "it as --model model.py:build"
+            f"{builder.place}: Keras cannot load it: {reason}; if it has layers or functions of "
+            "your own, write a function that loads it with custom_objects, and give it as --model "
+            "model.py:build"
         ) from error
 
 

@@ -61,7 +61,8 @@ def headline(record: DiagnosisRecord) -> str:
 def parts(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
     """Yield what is printed, the mistakes directly above the verdict."""
     yield Line(headline(record))
-    yield ceilings_table(diagnosis)
+    if any(map(_is_measured, diagnosis.ceilings)):  # not if it was interrupted at the start
+        yield ceilings_table(diagnosis)
     if diagnosis.predictions:
         yield predictions_table(diagnosis)
     if record.autotuned:
@@ -90,6 +91,10 @@ def _mistakes(diagnosis: Diagnosis) -> Iterator[Line]:
 def _verdict(diagnosis: Diagnosis) -> Iterator[Line]:
     yield Line("")
     yield Line(diagnosis.verdict, "bold")
+
+
+def _is_measured(ceiling: Ceiling) -> bool:
+    return ceiling.blocks > 0 or bool(ceiling.unproven) or bool(ceiling.error)
 
 
 def ceilings_table(diagnosis: Diagnosis) -> TableData[Ceiling]:

@@ -14,6 +14,7 @@ from feedbench.trainer import (
     RecipeError,
     check_inputs,
     check_outputs,
+    check_trainable,
     declares_batches,
     input_facts,
     leave_gpu_to_backend,
@@ -25,6 +26,7 @@ def describe(job: ModelJob, channel: Channel) -> None:
     leave_gpu_to_backend()
     builder = find_builder(job.recipe.network)
     own = build_model(builder, job.recipe, job.image_size, job.classes)
+    check_trainable(own)
     if job.images:
         check_inputs(own, made_up=job.made_up)
         check_outputs(own, job.classes)

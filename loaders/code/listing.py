@@ -116,6 +116,8 @@ def listing_functions(request: CodeRequest) -> list[str]:
         bool(request.left_out) and left_out,
         "        paths += of_class",
         "        labels += [label] * len(of_class)",
+        "    if not paths:",
+        '        raise FileNotFoundError(f"{data}: no images of the {split} split")',
         "    return paths, np.array(labels, np.int32)",
     )
     return [first, *functions]

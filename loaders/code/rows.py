@@ -97,6 +97,8 @@ def make_dataset_line(spec: BatchSpec) -> str:
 
 
 MAIN = """if __name__ == "__main__":  # python THIS_FILE DATA
+    if len(sys.argv) != 2:
+        sys.exit("usage: python THIS_FILE DATA")
     batches = iter(make_dataset(sys.argv[1]))
     next(batches)  # takes longer: everything starts
     begin, images = time.perf_counter(), 0

@@ -28,6 +28,8 @@ _OPEN = '''    """Return a stream of batches, which unpack into images, labels a
         spec = spec.for_evaluation()'''
 
 _MAIN = """if __name__ == "__main__":  # python THIS_FILE DATA
+    if len(sys.argv) != 2:
+        sys.exit("usage: python THIS_FILE DATA")
     with make_dataset(sys.argv[1]) as batches:
         next(batches)  # takes longer: everything starts
         begin, images = time.perf_counter(), 0

@@ -52,9 +52,10 @@ def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
     label = hints.label or _chosen(labels, _LABELS) or _usual(schema.names, _LABELS)
     for role, name, known in (("image", image, images), ("label", label, schema.names)):
         if name not in known:
+            named = f"{name!r} " if name else ""  # by source.toml
             raise SourceError(
-                f"{path}: no column for the {role} found among {', '.join(schema.names)}; state "
-                f'it in source.toml beside the file: {role} = "NAME"'
+                f"{path}: no column {named}for the {role} found among {', '.join(schema.names)}; "
+                f'state it in source.toml beside the file: {role} = "NAME"'
             )
     image, label = str(image), str(label)
     kind = schema.field(image).type

@@ -84,9 +84,10 @@ def _choose(path: Path, record: memoryview, places: dict[str, Span], hints: Hint
     for role, name in (("image", image), ("label", label)):
         if name is None or name not in places:
             known = ", ".join(sorted(places))
+            named = f"{name!r} " if name else ""  # by source.toml
             raise SourceError(
-                f"{path}: no feature for the {role} found among {known}; state it in source.toml "
-                f'beside the file: {role} = "NAME"'
+                f"{path}: no feature {named}for the {role} found among {known}; state it in "
+                f'source.toml beside the file: {role} = "NAME"'
             )
     return _Features(str(image), str(label), next((one for one in _NAMES if one in places), None))
 

@@ -40,6 +40,11 @@ MODEL = """
     def seven():
         return build(7)
 
+    def frozen(classes):
+        model = build(classes)
+        model.trainable = False
+        return model
+
     def uncompiled(classes):
         model = build(classes)
         return keras.Model(model.inputs, model.outputs)
@@ -229,6 +234,13 @@ def test_batches_of_ones_own_need_not_have_the_classes_of_the_data(
     assert (facts.image_size, fault) == (16, "")
     with pytest.raises(TrainerError, match="7 outputs, and the data has 2 classes"):
         described(monkeypatch, tiny_photos, "seven", "feed.py:fitting", "turbo")
+
+
+def test_a_model_without_trainable_weights_is_refused_before_anything_is_measured(
+    beside, tiny_photos, monkeypatch
+):
+    with pytest.raises(TrainerError, match="frozen returned a model without trainable weights"):
+        described(monkeypatch, tiny_photos, "frozen", "turbo")
 
 
 @pytest.mark.parametrize(

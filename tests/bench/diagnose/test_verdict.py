@@ -150,6 +150,17 @@ def test_the_tables_have_a_row_per_part_and_prediction(make_record, printed):
     assert "(151 MB: fits)" in printed(predictions)
 
 
+def test_parts_without_a_block_are_no_table(make_record):
+    record = make_record().model_copy(update={"interrupted": True})
+    empty = [part.model_copy(update={"blocks": []}) for part in record.parts]
+    names = [
+        [getattr(part, "name", None) for part in parts(one, derive_diagnosis(one))]
+        for one in (record, record.model_copy(update={"parts": empty}))
+    ]
+    assert "ceilings" in names[0]
+    assert "ceilings" not in names[1]
+
+
 def test_the_table_of_nodes_marks_what_autotune_has_set(printed):
     node = Node(
         name="Prefetch",

@@ -1,5 +1,6 @@
 """feedbench export as users run it."""
 
+import runpy
 import sys
 
 import pytest
@@ -77,6 +78,24 @@ def test_a_name_is_enough_and_the_main_part_names_the_file(export, tmp_path, cla
     code, _, _ = export("turbo", "--out", "mine.py", "--data", class_folder)
     assert code == 0
     assert "# python mine.py DATA" in (tmp_path / "mine.py").read_text()
+
+
+@pytest.mark.parametrize("loader", ["turbo", "tf_data"])
+def test_without_the_name_of_a_folder_the_main_part_says_how_to_call_it(
+    export, tmp_path, monkeypatch, loader
+):
+    export(loader, "--out", "mine.py")
+    monkeypatch.setattr(sys, "argv", ["mine.py"])
+    with pytest.raises(SystemExit, match=r"^usage: python mine\.py DATA$"):
+        runpy.run_path(str(tmp_path / "mine.py"), run_name="__main__")
+
+
+def test_a_source_without_images_is_named_by_the_file(export, tmp_path):
+    export("tf_data", "--out", "mine.py")
+    (tmp_path / "photos" / "dress").mkdir(parents=True)
+    make_dataset = runpy.run_path(str(tmp_path / "mine.py"))["make_dataset"]
+    with pytest.raises(FileNotFoundError, match="photos: no images of the train split"):
+        make_dataset("photos")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def test_several_columns_of_bytes_without_a_usual_name_are_refused(tmp_path, wri
     source = write(tmp_path, id=[b"1", b"2"], bild=[b"x", b"y"], label=LABELS)
     with pytest.raises(SourceError, match=r'no column for the image .*: image = "NAME"'):
         scan(source)
+    (tmp_path / "source.toml").write_text('image = "photo"')
+    with pytest.raises(SourceError, match="no column 'photo' for the image found among id, bild"):
+        scan(source)
     (tmp_path / "source.toml").write_text('image = "bild"')
     assert first(source) == b"x"
 

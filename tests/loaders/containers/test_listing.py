@@ -87,6 +87,9 @@ def test_stated_features_are_used(tmp_path, write_records):
     )
     with pytest.raises(SourceError, match=r'state it in source.toml .*: image = "NAME"'):
         scan(tmp_path)
+    (tmp_path / "source.toml").write_text('image = "photo"')
+    with pytest.raises(SourceError, match="no feature 'photo' for the image found among kind, "):
+        scan(tmp_path)
     stated = 'image = "right"\nlabel = "kind"\nclasses = ["ant", "bee"]\n'
     (tmp_path / "source.toml").write_text(stated)
     manifest = scan(tmp_path, validation=0, test=0)
