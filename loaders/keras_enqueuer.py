@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -86,6 +87,8 @@ class Enqueuer:
 
     def close(self) -> None:
         """End threads and processes; steps under way are finished, no others are started."""
+        if sys.is_finalizing():  # Python has ended both: to wait for them could last forever
+            return
         self._closing.set()
         self._enqueuer.stop(drain_queue_and_join=False)
         while self._thread.is_alive():

@@ -9,6 +9,7 @@ import numpy as np
 from feedbench.bench.errors import PlanError
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.cache_state import Files, check_cold, check_warm
+from feedbench.bench.trials.feasibility import check_memory
 from feedbench.loaders import BatchSpec, Loader, LoaderError, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
@@ -30,12 +31,19 @@ def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Set
 def runs_at(
     image_size: int, loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings
 ) -> bool:
-    """Whether a loader can give images of another size: a pack has images of one size only."""
+    """Whether a loader can be measured at another image size.
+
+    Not if two batches do not fit into memory, nor with a pack: its images have one size, and a
+    cache that is a pack would leave another one behind.
+    """
+    other = spec.model_copy(update={"image_size": image_size})
     try:
-        stages_of(loader, manifest, spec.model_copy(update={"image_size": image_size}), settings)
-    except LoaderError:
+        check_memory(other)
+        stages = stages_of(loader, manifest, other, settings)
+    except (LoaderError, PlanError):
         return False
-    return True
+    fills_pack = stages.reading is not None and stages.reading.needs_all_rows
+    return not (fills_pack and settings.fills_cache)
 
 
 def compute_stages(stages: Stages) -> list[tuple[StageName, Stage]]:

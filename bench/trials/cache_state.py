@@ -253,15 +253,16 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
             costs several times as much as the eviction; once is enough for files that are only
             read.
     """
-    local = []
+    shards = set[bytes]()
     for path in paths:
         if is_remote(path):
             drop_cached(path)
-        else:
-            local.append(path)
-    if sync:
-        local = list(dict.fromkeys(map(file_of, local)))
-    for path in local:
+            continue
+        if sync and extent_of(path) is not None:
+            path = file_of(path)
+            if path in shards:
+                continue
+            shards.add(path)
         _drop_pages(path, sync=sync)
 
 

@@ -38,6 +38,20 @@ def check_feasible(
             f"batch_size {spec.batch_size:,} is more than the {len(train_images):,} training "
             "images; lower --batch-size"
         )
+    check_memory(spec)
+    if recipe is not None:
+        augment = spec.augment
+        device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
+        check_device_augment(recipe, device)
+        check_devices(device_count(devices), spec.batch_size, recipe)
+
+
+def check_memory(spec: BatchSpec) -> None:
+    """Check that two batches fit into the available memory.
+
+    Raises:
+        PlanError: they do not.
+    """
     # A byte per value is the least that any loader needs; networks need many times that.
     required = _BATCHES * spec.batch_size * spec.image_size**2 * _CHANNELS
     available = available_memory()
@@ -47,11 +61,6 @@ def check_feasible(
             f"{required / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of memory are available; "
             "lower --batch-size or --image-size"
         )
-    if recipe is not None:
-        augment = spec.augment
-        device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
-        check_device_augment(recipe, device)
-        check_devices(device_count(devices), spec.batch_size, recipe)
 
 
 def may_be_large(plan: Plan) -> bool:

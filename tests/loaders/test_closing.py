@@ -1,5 +1,6 @@
 """Closing gives back what the stream took, waits for nothing else, and reports nothing unasked."""
 
+import json
 import os
 import shutil
 import signal
@@ -161,26 +162,32 @@ def test_a_stream_is_closed_where_no_thread_can_start(manifest, tmp_path, monkey
 
 
 LEFT_OPEN = """
+import json
 import sys
 from pathlib import Path
 from feedbench.loaders import BatchSpec, open_loader, scan
 
-def batches(photos):
+def batches(photos, name, settings):
     spec = BatchSpec(batch_size=4, image_size=16)
-    with open_loader("turbo", scan(Path(photos), validation=0, test=0), spec) as stream:
+    manifest = scan(Path(photos), validation=0, test=0)
+    with open_loader(name, manifest, spec, json.loads(settings)) as stream:
         yield from stream
 
-unfinished = batches(sys.argv[1])
+unfinished = batches(*sys.argv[1:])
 next(unfinished)
 print("read")
 """
 
 
-def test_a_program_ends_that_has_not_read_a_stream_to_its_end(class_folder):
+@pytest.mark.parametrize(
+    ("name", "settings"), [("turbo", {}), *(("keras_pil", workers) for workers in WORKERS)]
+)
+def test_a_program_ends_that_has_not_read_a_stream_to_its_end(class_folder, name, settings):
     """Python closes the stream when no thread can run any more."""
-    command = [sys.executable, "-c", LEFT_OPEN, str(class_folder)]
+    command = [sys.executable, "-c", LEFT_OPEN, str(class_folder), name, json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_the_memory_of_the_encoded_cache_is_freed(tmp_path):

@@ -69,6 +69,19 @@ def test_a_pack_cannot_be_read_at_another_image_size(manifest, tmp_path):
     assert not runs_at(16, packed, manifest, spec, settings)
 
 
+def test_a_cache_that_is_a_pack_is_not_filled_at_another_image_size(manifest, tmp_path):
+    """Its pack would be left behind."""
+    spec, turbo = BatchSpec(batch_size=8, image_size=32), find_loader("turbo")
+    packed = parse_settings(turbo, {"cache": "packed", "pack_dir": str(tmp_path)})
+    assert not runs_at(16, turbo, manifest, spec, packed)
+    assert runs_at(16, turbo, manifest, spec, parse_settings(turbo, {"cache": "decoded"}))
+
+
+def test_images_that_do_not_fit_into_memory_are_not_measured(manifest):
+    spec, turbo = BatchSpec(batch_size=8, image_size=32), find_loader("turbo")
+    assert not runs_at(10**6, turbo, manifest, spec, parse_settings(turbo, {}))
+
+
 def test_tf_data_is_also_measured_with_fixed_settings(make_setup):
     assert {"fixed 0", "fixed 1"} <= set(make_setup("tf_data").jobs())
     assert not [key for key in make_setup("turbo").jobs() if key.startswith("fixed")]
