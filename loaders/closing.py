@@ -1,4 +1,4 @@
-"""Resources that must be closed after an error, or whatever interrupts their closing."""
+"""Resources that must be closed after an error, or although Ctrl-C interrupts their closing."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def closed_to_the_end(close: Callable[[], None]) -> None:
 
     It runs in a thread of its own, since Python interrupts the main thread alone. Closing may have
     to wait for threads that write to what it frees, so it can neither be cut short nor skipped.
+    Ctrl-C in the microseconds before that thread starts still skips it.
 
     Raises:
         Exception: what `close` has raised.

@@ -147,8 +147,7 @@ class _Battery:
             {"before": (before, self._case.injection), "after": (after, injection)}
         )
         drift = rates["before"].images_per_second / (diagnosis.end_to_end or 1.0)
-        is_limited = rates["after"].waits < _HARDLY_WAITS
-        measured = rates["after"].images_per_second / (1.0 if is_limited else drift)
+        measured = _without_drift(rates["after"], drift)
         return Checked(
             change=what_if.change, measured=measured, drift=drift, **_predicted(what_if, diagnosis)
         )
@@ -246,6 +245,11 @@ def _median_rate(bench: Bench) -> _Rate:
         median(block.images_per_second for block in trial.blocks),
         mean(sum(block.wait_s) / block.seconds for block in trial.blocks),
     )
+
+
+def _without_drift(rate: _Rate, drift: float) -> float:
+    """Return a rate as at the machine's speed before; a consumer that never waits has no drift."""
+    return rate.images_per_second / (1.0 if rate.waits < _HARDLY_WAITS else drift)
 
 
 def _predicted(what_if: WhatIf, diagnosis: Diagnosis) -> dict[str, Any]:

@@ -55,3 +55,8 @@ def test_a_case_during_which_the_machine_changed_its_speed_is_measured_again(
     result = run_case(case, tmp_path, lambda line: None)
     assert (result.error, result.attempts) == (None, attempts)
     assert result.checked[0].drift == drifts[attempts - 1]
+
+
+def test_drift_is_taken_out_of_the_rate_of_a_loader_and_not_of_a_consumer():
+    assert battery._without_drift(battery._Rate(200.0, waits=0.4), 1.25) == 160
+    assert battery._without_drift(battery._Rate(200.0, waits=0.01), 1.25) == 200
