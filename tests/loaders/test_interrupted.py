@@ -82,7 +82,7 @@ def test_a_stream_that_was_interrupted_does_not_end_as_if_all_had_come(name, for
 
 @pytest.mark.parametrize("kind", OWN)
 def test_batches_of_own_code_end_with_an_interrupt_too(kind, class_folder, tmp_path):
-    file = tmp_path / f"pipeline_{len(kind)}.py"  # a module is imported once
+    file = tmp_path / f"interrupted_{len(kind)}.py"  # a module is imported once
     file.write_text(OWN[kind])
     manifest = scan(class_folder).only("train")
     with open_loader(f"{file}:make", manifest, SPEC) as batches:
