@@ -33,8 +33,9 @@ test: lint test-together  ## lint, then the tests that can run in parallel, whic
 	@echo 'Not part of this: make test-alone, make test-browser, make test-examples, make test-docs, make test-guests, make test-beyond.'
 	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
+# Without bytecode each of hundreds of processes would compile Feedbench again.
 test-together: $(VENV)/installed-dev  ## the same without lint
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(BY_FILE)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(BY_FILE)
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure injected bottlenecks, one at a time
 	$(BIN)/python -m pytest -m "alone and not beyond" $(SLOWEST)
