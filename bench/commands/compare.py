@@ -31,6 +31,16 @@ def compare(
             "refused otherwise; or judge those that differ in machine. May be repeated.",
         ),
     ] = None,
+    relative_to: Annotated[
+        str | None,
+        typer.Option(
+            "--relative-to",
+            metavar="LOADER",
+            help="Divide each rate by that of this loader in the same round before it is "
+            "compared, so that the speed of the machine cancels. Each run must have it, as its "
+            "table names it, and the change that you compare must not affect it.",
+        ),
+    ] = None,
     markdown: Annotated[
         bool,
         typer.Option("--markdown", help="Print Markdown, such as for a pull request."),
@@ -49,7 +59,7 @@ def compare(
     if len(results) < 2:
         raise PlanError(f"{results[0]}: nothing to compare it with; give a second run")
     limit = None if fail_if_slower is None else parse_percent(fail_if_slower)
-    comparison = compare_runs(results, limit, parse_topics(allow_different or ()))
+    comparison = compare_runs(results, limit, parse_topics(allow_different or ()), relative_to)
     if json is not None:
         write_result(json, comparison.model_dump(mode="json"))
     print_comparison(comparison, markdown=markdown)

@@ -87,4 +87,4 @@ def _other_pixels(trial: Trial) -> tuple[str, ...]:
 
 
 def _rate(trial: Trial, rounds: list[int]) -> Measured:
-    return measured([trial.rates[index] for index in rounds])
+    return measured({index: trial.rates[index] for index in rounds})

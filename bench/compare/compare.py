@@ -15,6 +15,7 @@ from feedbench.bench.compare.conditions import (
 from feedbench.bench.compare.gate import judge
 from feedbench.bench.compare.names import short_names
 from feedbench.bench.compare.pairing import Candidate, candidates, decided, unpaired
+from feedbench.bench.compare.relative import reference_name, relative_to
 from feedbench.bench.compare.subject import Stall, Subject
 from feedbench.bench.compare.subjects import read_subject
 from feedbench.bench.compare.text import Unknown, with_texts
@@ -34,6 +35,7 @@ def compare_runs(
     paths: Sequence[Path],
     limit: float | None = None,
     allowed: Collection[Topic] = frozenset(),
+    reference: str | None = None,
 ) -> Comparison:
     """Compare runs with the first, the base.
 
@@ -42,11 +44,17 @@ def compare_runs(
         limit: of `--fail-if-slower`, such as 0.05.
         allowed: topics in which the runs may differ although their rates then answer different
             questions.
+        reference: compare rates as multiples of this loader's, see `relative_to`.
 
     Raises:
+        PlanError: a run does not have the reference.
         RecordError: a record cannot be read, or the rates of two runs do not mean the same.
     """
-    base, *others = subjects = [read_subject(path) for path in paths]
+    subjects = [read_subject(path) for path in paths]
+    if reference is not None:
+        reference = reference_name(subjects[0], reference)
+        subjects = relative_to(subjects, reference)
+    base, *others = subjects
     differences: list[Difference] = []
     pairs: list[Candidate] = []
     for run, other in enumerate(others, 1):
@@ -60,6 +68,7 @@ def compare_runs(
     names = [run.name for run in runs] if len(runs) > 2 else []
     comparison = Comparison(
         is_paired=False,
+        relative_to=reference,
         runs=runs,
         differences=differences,
         pairs=decided(pairs),

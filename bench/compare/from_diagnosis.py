@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedbench.bench.analysis.stats import Rates
 from feedbench.bench.compare.outcome import Measured, measured
 from feedbench.bench.compare.subject import (
     Facts,
@@ -46,7 +47,7 @@ def of_diagnosis(result: DiagnosisResult) -> Subject:
 
 def _rate(part: Part, ceiling: Ceiling) -> NamedRate:
     """Return the rate of a part; only that of loader and consumer together is judged."""
-    rates = list(with_proven_blocks(part).rates.values())
+    rates = with_proven_blocks(part).rates
     is_whole = part.name == END_TO_END
     return NamedRate(
         measured=_measured(rates, ceiling),
@@ -56,7 +57,7 @@ def _rate(part: Part, ceiling: Ceiling) -> NamedRate:
     )
 
 
-def _measured(rates: list[float], ceiling: Ceiling) -> Measured | None:
+def _measured(rates: Rates, ceiling: Ceiling) -> Measured | None:
     return measured(rates) if rates and ceiling.images_per_second is not None else None
 
 

@@ -51,7 +51,7 @@ def _measured(values: dict[str, Any]) -> Measured:
         counted = counted_rates(rates, Recipe.model_validate(values["recipe"]))
     except ValidationError:  # of a version that had other fields
         counted = rates[1:]
-    return measured(counted or rates[-1:])
+    return measured(dict(enumerate(counted or rates[-1:])))
 
 
 def _facts(values: dict[str, Any], loader: str) -> Facts:

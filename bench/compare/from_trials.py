@@ -196,7 +196,7 @@ def _text(loader: str, choice: Trial | TrialSummary | Choice) -> str:
 
 
 def _rate(trial: Trial) -> NamedRate:
-    rates = list(trial.rates.values())
+    rates = trial.rates
     own = {} if trial.own is None else {"file": digest_text(trial.own.digest)}
     given = is_choice(trial.loader)
     return NamedRate(

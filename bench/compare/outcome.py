@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,12 +42,13 @@ class Measured:
 
     Attributes:
         blocks: number of blocks that it comes from.
-        rates: of each block; empty if the record holds only the estimate.
+        rates: of each block, by the index of its round; empty if the record holds only the
+            estimate.
     """
 
     estimate: Estimate
     blocks: int
-    rates: tuple[float, ...] = ()
+    rates: Rates = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,15 @@ class Ratio:
         return float(stdtr(self.freedom, distance / self.error))
 
 
-def measured(rates: Sequence[float]) -> Measured:
+def measured(rates: Rates) -> Measured:
     """Return the rate of at least one block."""
-    return Measured(median_interval(rates), len(rates), tuple(rates))
+    return Measured(median_interval(list(rates.values())), len(rates), rates)
+
+
+def paired_rates(rate: Measured, reference: Measured) -> Rates:
+    """Return the rate divided by another, for each round in which both have a block."""
+    rounds = sorted(rate.rates.keys() & reference.rates.keys())
+    return {index: rate.rates[index] / reference.rates[index] for index in rounds}
 
 
 def independent(other: Measured, base: Measured) -> Ratio:
@@ -113,7 +120,7 @@ def _moments(rate: Measured) -> tuple[float, float, float] | None:
     Where the blocks were not saved, they follow from the interval.
     """
     if len(rate.rates) >= MIN_BLOCKS:
-        logs = np.log(rate.rates)
+        logs = np.log(list(rate.rates.values()))
         return float(logs.mean()), float(logs.var(ddof=1)) / logs.size, logs.size - 1
     if rate.rates or rate.estimate.interval is None:
         return None

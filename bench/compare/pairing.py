@@ -79,7 +79,8 @@ def _candidate(
     assert base.measured is not None
     values, others = base.details, other.details
     differing = [key for key in values if values[key] != others.get(key, values[key])]
-    ratio = None if other.measured is None else independent(other.measured, base.measured)
+    first, second = base.compared or base.measured, other.compared or other.measured
+    ratio = None if second is None else independent(second, first)
     return Candidate(
         run=run,
         name=name,
@@ -87,7 +88,7 @@ def _candidate(
         base=base.measured,
         other=other.measured,
         ratio=ratio,
-        blocks=(base.measured.blocks, other.measured.blocks if other.measured else 0),
+        blocks=(first.blocks, second.blocks if second else 0),
         is_judged=judged and base.is_judged and other.is_judged,
         reads_images=base.reads_images and other.reads_images,
         differs=tuple(f"{key} {values[key]} against {others[key]}" for key in differing),

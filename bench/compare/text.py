@@ -20,7 +20,8 @@ _LISTED = 2  # rates without a certain difference are counted if there are more
 _DRIFT = (
     "The runs were measured at different times. If the machine changed its speed in between, this "
     "looks like a difference, and the intervals do not include it: feedbench bench --against "
-    "measures both in the same rounds."
+    "measures both in the same rounds, and --relative-to divides the rates by those of a loader "
+    "that both runs have."
 )
 
 
@@ -67,8 +68,10 @@ def _busy_note(busy: Mapping[str, str]) -> list[str]:
 
 def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
     """Return what to know when reading the ratios, one sentence each."""
-    texts = [] if comparison.is_paired else [_DRIFT]
+    texts = _drift_note(comparison)
     for pair in comparison.pairs:
+        if pair.name == comparison.relative_to:
+            continue
         if not pair.reads_images and pair.outcome in ("faster", "slower") and pair.ratio:
             texts.append(
                 f"{pair.name}, which no setting of a loader changes, is {pair.outcome} too "
@@ -90,6 +93,18 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
             "judges them anyway."
         )
     return list(dict.fromkeys(texts))
+
+
+def _drift_note(comparison: Comparison) -> list[str]:
+    """Return a sentence on the speed of the machine, unless both were timed in the same rounds."""
+    if comparison.is_paired:
+        return []
+    if comparison.relative_to is None:
+        return [_DRIFT]
+    return [
+        f"The ratios compare rates divided by those of {comparison.relative_to} in the same "
+        "rounds: a machine that slows both loaders alike does not change them."
+    ]
 
 
 def _seems_to_differ(pair: RatePair) -> bool:

@@ -187,6 +187,8 @@ class Comparison(_Model):
     Attributes:
         is_paired: whether the rates were measured in the same rounds of one run, so that drift
             cancels.
+        relative_to: the loader by whose rate of the same round each rate was divided before the
+            ratios were taken; None if they are ratios of the rates themselves.
         runs: the base first.
         differences: conditions in which runs differ from the base.
         pairs: rates of the same loader and settings, or of the same part.
@@ -200,6 +202,7 @@ class Comparison(_Model):
 
     schema_number: int = SCHEMA_NUMBER
     is_paired: bool
+    relative_to: str | None = None
     runs: list[ComparedRun] = Field(min_length=1)
     differences: list[Difference] = []
     pairs: list[RatePair] = []

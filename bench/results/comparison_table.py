@@ -95,7 +95,7 @@ def pairs_table(comparison: Comparison) -> TableData[RatePair]:
                 f"{other},\nimages/s", "images_per_second", lambda pair: pair.other,
                 RATE, importance=2,
             ),
-            estimates("ratio", "ratio", lambda pair: pair.ratio, "{:.2f}"),
+            estimates(_ratio_heading(comparison), "ratio", lambda pair: pair.ratio, "{:.2f}"),
             words("result", "result", _result),
             Column("blocks", "", lambda pair: None, _blocks, importance=0),
             *_csv_columns(),
@@ -103,6 +103,11 @@ def pairs_table(comparison: Comparison) -> TableData[RatePair]:
         rows=comparison.pairs,
         styles=[_style(pair) for pair in comparison.pairs],
     )  # fmt: skip
+
+
+def _ratio_heading(comparison: Comparison) -> str:
+    relative = comparison.relative_to
+    return "ratio" if relative is None else f"ratio, relative to\n{relative}"
 
 
 def _csv_columns() -> list[Column[RatePair]]:

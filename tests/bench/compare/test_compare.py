@@ -414,3 +414,97 @@ def test_the_number_of_devices_is_a_condition(call, bench):
     assert code == 1
     assert "2 × CPU" in out
     assert "nothing could be judged" in out
+
+
+@pytest.fixture
+def drifted(bench):
+    """Two runs: tf_data slowed by 10 %, on a machine that has become 15 % slower or faster."""
+
+    def runs(speed: float, **others) -> tuple[Path, Path]:
+        random = np.random.default_rng(1)
+        walks = np.exp(np.cumsum(random.normal(0, 0.02, (2, 9)), axis=1)) * [[1], [speed]]
+        rates = {
+            name: [np.array(blocks(rate, seed + run, count=9)) * walks[run] for run in (0, 1)]
+            for name, rate, seed in (("tf_data", 1000, 1), ("keras_directory", 900, 3))
+        }
+        rates["tf_data"][1] *= 0.9
+        return tuple(
+            bench(name, {key: both[run].tolist() for key, both in rates.items()} | others)
+            for run, name in enumerate(("before", "after"))
+        )
+
+    return runs
+
+
+@pytest.mark.parametrize("speed", [0.85, 1.15])
+def test_relative_to_a_loader_the_speed_of_the_machine_cancels(call, drifted, speed, tmp_path):
+    path = tmp_path / "saved.json"
+    arguments = ["--relative-to", "keras_directory", "--fail-if-slower", "5%", "--json", path]
+    code, out, _ = call("compare", *drifted(speed), *arguments)
+    assert code == 3
+    assert "Slower: tf_data (× 0.9" in out
+    assert "divided by those of keras_directory in the same rounds" in out
+    comparison = read_result(path).comparison
+    assert comparison.relative_to == "keras_directory"
+    rates = {pair.name: pair for pair in comparison.pairs}
+    assert rates["tf_data"].ratio.value == pytest.approx(0.9, abs=0.02)
+    assert rates["tf_data"].base.value == pytest.approx(1000, rel=0.2)  # images/s, as measured
+    reference = rates["keras_directory"]
+    assert reference.ratio.value == pytest.approx(speed, rel=0.1)
+    assert not reference.is_judged
+    assert call("show", path)[:2] == (0, out)
+
+
+def test_without_a_reference_the_same_runs_are_not_told_apart_from_a_faster_machine(call, drifted):
+    code, out, _ = call("compare", *drifted(1.15), "--fail-if-slower", "5%")
+    assert code == 0
+    assert "Slower: tf_data" not in out
+
+
+def test_rounds_that_the_reference_lacks_do_not_count(call, bench, tmp_path):
+    short, whole = blocks(900, 1), blocks(1000, 2)
+    runs = [bench(name, {"turbo": whole, "tf_data": short[:3]}) for name in ("a", "b")]
+    saved = tmp_path / "saved.json"
+    assert call("compare", *runs, "--relative-to", "tf_data", "--json", saved)[0] == 0
+    pairs = {pair.name: pair for pair in read_result(saved).comparison.pairs}
+    assert pairs["turbo"].blocks == (3, 3)
+    assert pairs["turbo"].ratio.value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("packed", "has no such loader: tf_data; keras_directory"), ("", "has no")]
+)
+def test_a_reference_that_a_run_lacks_is_refused_in_one_line(call, drifted, name, words):
+    code, _, errors = call("compare", *drifted(1.0), "--relative-to", name)
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert f"--relative-to {name}: " in errors
+    assert words in errors
+
+
+def test_a_reference_of_which_a_run_has_several_is_refused_in_one_line(call, bench):
+    runs = [bench(name, {"turbo": blocks(900), "tf_data": blocks(900)}) for name in ("a", "b")]
+    for run in runs:
+        trials = read_trials(run)
+        settings = ({"prefetch": 0}, {"prefetch": 4})
+        turbos = [trials[0].model_copy(update={"settings": one}) for one in settings]
+        write_trials(run, [*turbos, trials[1]])
+    code, _, errors = call("compare", *runs, "--relative-to", "turbo")
+    assert code == 2
+    assert "has several of this name: turbo prefetch=0; turbo prefetch=4" in errors
+    assert call("compare", *runs, "--relative-to", "turbo prefetch=4")[0] == 0
+
+
+def test_a_reference_without_blocks_is_refused_in_one_line(call, drifted):
+    runs = drifted(1.0, keras_pil=[])
+    code, _, errors = call("compare", *runs, "--relative-to", "keras_pil")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "--relative-to keras_pil" in errors
+
+
+def test_trainings_have_no_reference(call):
+    runs = [RESULTS / "fast-training" / name for name in ("turbo", "packed")]
+    code, _, errors = call("compare", *runs, "--relative-to", "turbo")
+    assert code == 2
+    assert "have no rounds in common" in errors

@@ -15,6 +15,7 @@ from feedbench.bench.compare.outcome import (
     measured,
     outcomes,
     paired,
+    paired_rates,
     surely_slower,
 )
 
@@ -33,8 +34,25 @@ def two_runs(random, spread, pairs, blocks, ratio=1.0, walk=0.0):
     """Return the ratios of all rates of two runs; in each, all rates share its drift."""
     logs = random.normal(0, spread, (2, pairs, blocks))
     logs += drawn(random, 0, (2, 1, blocks), walk)
-    base, other = np.exp(logs[0]).tolist(), (ratio * np.exp(logs[1])).tolist()
-    return [independent(measured(b), measured(a)) for a, b in zip(base, other, strict=True)]
+    base, other = by_round(logs[0]), by_round(logs[1] + np.log(ratio))
+    return [independent(b, a) for a, b in zip(base, other, strict=True)]
+
+
+def by_round(logs):
+    """Return measured rates from logarithms [rates, blocks]."""
+    return [measured(dict(enumerate(rates))) for rates in np.exp(logs).tolist()]
+
+
+def relative(random, spread, pairs, blocks, ratio=1.0, walk=0.0):
+    """The same as `two_runs` for multiples of the first of the rates, which both runs have."""
+    logs = random.normal(0, spread, (2, 1 + pairs, blocks))
+    logs += drawn(random, 0, (2, 1, blocks), walk)
+    logs[1, 1:] += np.log(ratio)
+    runs = []
+    for run in logs:
+        reference, *rates = by_round(run)
+        runs.append([measured(paired_rates(rate, reference)) for rate in rates])
+    return [independent(b, a) for a, b in zip(*runs, strict=True)]
 
 
 def one_run(random, spread, pairs, blocks, ratio=1.0, walk=0.0):
@@ -53,7 +71,7 @@ def share_of(runs, compare, *arguments, word=None, **options):
     return sum(map(bool, found)) / runs
 
 
-@pytest.mark.parametrize("compare", [two_runs, one_run])
+@pytest.mark.parametrize("compare", [two_runs, one_run, relative])
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize(("pairs", "blocks"), [(1, 3), (10, 7)])
 def test_equal_runs_are_called_different_in_at_most_5_percent(compare, spread, pairs, blocks):
@@ -79,8 +97,9 @@ def test_a_run_slowed_by_10_percent_is_named_in_at_least_19_of_20(spread, blocks
     assert named >= 0.95
 
 
-def test_drift_that_both_share_fools_no_comparison_in_one_run():
-    assert share_of(RUNS, one_run, 0.01, 3, 7, walk=0.03) <= ERROR_RATE + BY_CHANCE
+@pytest.mark.parametrize("compare", [one_run, relative])
+def test_drift_that_both_share_fools_no_comparison_that_it_cancels_in(compare):
+    assert share_of(RUNS, compare, 0.01, 3, 7, walk=0.03) <= ERROR_RATE + BY_CHANCE
 
 
 def test_drift_between_two_runs_fools_their_comparison():
@@ -133,7 +152,7 @@ def _power_table() -> None:
 
 
 def _drift_table() -> None:
-    columns = list(itertools.product((two_runs, one_run), (0.003, 0.01, 0.03)))
+    columns = list(itertools.product((two_runs, relative, one_run), (0.003, 0.01, 0.03)))
     rows = [
         (
             blocks,
@@ -141,7 +160,7 @@ def _drift_table() -> None:
         )
         for blocks in (5, 7, 15)
     ]
-    titles = {two_runs: "compare", one_run: "--against"}
+    titles = {two_runs: "compare", relative: "--relative-to", one_run: "--against"}
     _print("Drift", [f"{titles[c]}, {w:.1%} per block" for c, w in columns], rows)
 
 
