@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from published import RESULTS, published
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
@@ -24,12 +25,11 @@ from feedbench.bench.results.parts import parts_of
 from feedbench.bench.training.table import epochs_table
 from feedbench.bench.trials_file import read_trials, write_trials
 
-RESULTS = Path(__file__).parents[3] / "results"
 # JSON files that hold no result.
 NO_RECORDS = {"environment.json", "trace.json", "overhead.json", "benchmark.json"}
 OTHERS = sorted((Path(__file__).parent / "records").iterdir())  # of kinds that are not published
-FOLDERS = sorted({path.parent for name in KINDS for path in RESULTS.rglob(name)})
-FILES = sorted(
+FOLDERS = published({path.parent for name in KINDS for path in RESULTS.rglob(name)})
+FILES = published(
     path
     for pattern in ("*.json", "*.jsonl")
     for path in RESULTS.rglob(pattern)

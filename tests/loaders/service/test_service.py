@@ -119,11 +119,11 @@ def test_its_parts_are_measured_alone(service, manifest):
         timed = {}
         for part, run in runs.items():
             stages.service.use_up(part)
-            timed[part] = run(0.1)
+            timed[part] = run(0.3)
         assert stages.service.count() == 2
     received = {part: one.traffic.received / one.images for part, one in timed.items()}
     assert received["service workers"] < IMAGE_BYTES / 5  # images that are made and not sent
-    assert received["network"] > IMAGE_BYTES * 0.7
+    assert received["network"] > IMAGE_BYTES / 3  # some were received before the time began
 
 
 def test_batches_that_were_made_meanwhile_are_known(service, manifest):

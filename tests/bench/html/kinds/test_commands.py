@@ -2,10 +2,10 @@
 
 import shlex
 import tomllib
-from pathlib import Path
 
 import pytest
 import typer
+from published import RESULTS, published
 
 from feedbench.bench.analysis.best import read_best
 from feedbench.bench.cli import command_app
@@ -14,8 +14,7 @@ from feedbench.bench.html.kinds.commands import repeated_diagnosis
 from feedbench.bench.html.parts import Code, Details
 from feedbench.bench.results.find import find_runs, read_result
 
-RESULTS = Path(__file__).parents[4] / "results"
-RUNS = [file for file, _ in find_runs(RESULTS)]
+RUNS = published(file for file, _ in find_runs(RESULTS))
 
 
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: str(file.relative_to(RESULTS)))

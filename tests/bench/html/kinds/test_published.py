@@ -2,15 +2,14 @@
 
 import json
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from published import RESULTS, published
 
 from feedbench.bench.html.parts import Chart
 from feedbench.bench.results.find import find_record, find_runs, read_result
 
-RESULTS = Path(__file__).parents[4] / "results"
-FILES = sorted(
+FILES = published(
     [path for path, _ in find_runs(RESULTS)]
     + [
         path
