@@ -228,11 +228,13 @@ def test_a_single_trial_is_not_called_trials():
     assert ": 1 trial × (" in duration_text(1, Timing())
 
 
-@pytest.mark.parametrize(("blocks", "least"), [(1, "45 s"), (7, "3 min")])
-def test_the_duration_is_stated_beforehand(blocks, least):
+@pytest.mark.parametrize(
+    ("blocks", "noun", "least"), [(1, "block", "45 s"), (7, "blocks", "3 min")]
+)
+def test_the_duration_is_stated_beforehand(blocks, noun, least):
     timing = Timing(blocks=blocks, block_seconds=4, warm_up_seconds=5)
     assert duration_text(5, timing) == (
-        f"At least {least}: 5 trials × (5 s of warm-up + {blocks} blocks of 4 s). Slow steps and "
+        f"At least {least}: 5 trials × (5 s of warm-up + {blocks} {noun} of 4 s). Slow steps and "
         "the start of each process add to that."
     )
 
