@@ -113,9 +113,10 @@ def _draw_step(axes: Any, y: int, level: float, part: StallPart, *, is_bottlenec
     if part.stall_without is not None:
         text += f"; without it alone, {part.stall_without:.0%} idle"
     style: dict[str, Any] = {"fontweight": "bold" if is_bottleneck else "normal"}
-    if left > _ROOM:
+    widest = max(left, 1 - level, part.stall)  # a third at least, in which all but one text fit
+    if left == widest or left > _ROOM:
         _write(axes, left, y, text, before=True, color=INK, **style)
-    elif level < 1 - _ROOM:
+    elif 1 - level == widest:
         _write(axes, level, y, text, **style)
     else:
         _write(axes, left, y, text, color="white", **style)
