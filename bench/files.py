@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ if TYPE_CHECKING:  # the processes that generate photos import this module witho
 
 Model = TypeVar("Model", bound="BaseModel")
 ELSEWHERE = "name another file or another folder"
+_LARGEST = 1e30  # more than anything that is measured, in any unit
 _MOST_DIGITS = 20  # of an integer with 64 bits
 CREATED = "created"  # the field of a result that says when it was made
 
@@ -110,7 +110,7 @@ def parse_json(text: str | bytes, *, is_raw: bool = False) -> Any:
     """
     if not is_raw:
         return json.loads(text, parse_int=_integer)
-    return json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_refused)
+    return json.loads(text, parse_int=_integer, parse_float=_measured, parse_constant=_refused)
 
 
 def _integer(text: str) -> int:
@@ -119,12 +119,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _finite(text: str) -> float:
-    return value if math.isfinite(value := float(text)) else _refused(text)
+def _measured(text: str) -> float:
+    return value if abs(value := float(text)) <= _LARGEST else _refused(text)
 
 
 def _refused(text: str) -> float:
-    raise ValueError(f"{text} is not a finite number")
+    raise ValueError(f"{text} is no number that can be measured")
 
 
 def read_model(
