@@ -15,6 +15,7 @@ import psutil
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import CREATED, utc_now
 from feedbench.bench.meters.gpu import gpu_name, training_gpus
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Conditions
 from feedbench.loaders import Manifest, available_memory, usable_cores
 
@@ -119,7 +120,8 @@ def restrict_cores(count: int) -> None:
     usable = sorted(os.sched_getaffinity(0))
     if count > len(usable):
         raise PlanError(
-            f"--max-cores {count}: this process may use only {len(usable)} cores; give fewer"
+            f"--max-cores {count}: this process may use only {quantity(len(usable), 'core')}; give "
+            "fewer"
         )
     os.sched_setaffinity(0, usable[:count])
 

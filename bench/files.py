@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # the processes that generate photos import this module witho
 
 Model = TypeVar("Model", bound="BaseModel")
 ELSEWHERE = "name another file or another folder"
+_LARGEST = 1e30  # more than anything that is measured, in any unit
+_MOST_DIGITS = 20  # of an integer with 64 bits
 CREATED = "created"  # the field of a result that says when it was made
 
 
@@ -97,12 +99,43 @@ def write_model(path: Path, model: BaseModel) -> None:
         write_text(path, model.model_dump_json(indent=1) + "\n")
 
 
-def read_model(path: Path, model: type[Model], run: str, newest: int | None = None) -> Model:
+def parse_json(text: str | bytes, *, is_raw: bool = False) -> Any:
+    """Return the values of a record.
+
+    Args:
+        is_raw: whether it holds only what was measured; derived values may be NaN or infinite.
+
+    Raises:
+        ValueError: it is not JSON, or a number is out of the range that any measurement has.
+    """
+    if not is_raw:
+        return json.loads(text, parse_int=_integer)
+    return json.loads(text, parse_int=_integer, parse_float=_measured, parse_constant=_refused)
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(text)} digits")
+    return int(text)
+
+
+def _measured(text: str) -> float:
+    return value if abs(value := float(text)) <= _LARGEST else _refused(text)
+
+
+def _refused(text: str) -> float:
+    raise ValueError(f"{text} is no number that can be measured")
+
+
+def read_model(
+    path: Path, model: type[Model], run: str, newest: int | None = None, *, is_raw: bool = False
+) -> Model:
     """Read a model from a JSON file of `write_model` or `write_result`.
 
     Args:
         run: the kind of run that writes such files, for the error message.
         newest: the highest `schema_number` that can be read; None if the file has none.
+        is_raw: as for `parse_json`.
 
     Raises:
         RecordError: the file does not exist or is not valid.
@@ -112,7 +145,7 @@ def read_model(path: Path, model: type[Model], run: str, newest: int | None = No
     from feedbench.loaders import explain
 
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes(), is_raw=is_raw)
         if isinstance(values, dict) and CREATED not in model.model_fields:
             values.pop(CREATED, None)
         if newest is not None:

@@ -93,8 +93,10 @@ class TimedBlock(Record):
     """One uninterrupted timed window, as measured inside the timed process."""
 
     began: float | None = Field(None, description="seconds of the machine's monotonic clock")
-    seconds: float = Field(gt=0, description="from one moment with an idle device to the next")
-    images: int = Field(gt=0, description="images that the consumer took")
+    seconds: float = Field(
+        ge=1e-9, le=1e9, description="from one moment with an idle device to the next"
+    )
+    images: int = Field(gt=0, le=10**12, description="images that the consumer took")
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
     idle_s: list[float] | None = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 from feedbench.bench.described import check_described
 from feedbench.bench.differences import as_text, differing
 from feedbench.bench.errors import RecordError
-from feedbench.bench.files import check_schema, write_text
+from feedbench.bench.files import check_schema, parse_json, write_text
 from feedbench.bench.record import SCHEMA_NUMBER, Trial, differences
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.loaders import explain
@@ -69,7 +68,7 @@ def read_trials(folder: Path) -> list[Trial]:
 
 def _trial(path: Path, number: int, line: str) -> Trial:
     try:
-        values = json.loads(line)
+        values = parse_json(line, is_raw=True)
         check_schema(values, SCHEMA_NUMBER, f"{path}: line {number}")
         if isinstance(values.get("left_out"), list):  # schema 1: of this loader alone
             values["left_out"] = {"its loader cannot read it": len(values["left_out"])}

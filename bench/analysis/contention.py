@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Protocol
 
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Block, CacheState, present
 
 # From so many cores on, the order of the loaders may be that of a busy machine. A convention: a
@@ -60,7 +61,9 @@ def busy_text(trials: Sequence[Timed]) -> str:
         return ""
     host = next(block.host for trial in trials for block in trial.blocks if block.host)
     cores = len(host.cores)
-    return f"up to {max(used):.1f} of {cores} cores" if is_much(max(used), cores) else ""
+    if not is_much(max(used), cores):
+        return ""
+    return f"up to {max(used):.1f} of {quantity(cores, 'core')}"
 
 
 def busy_warning(trials: Sequence[Timed]) -> list[str]:

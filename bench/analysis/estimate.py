@@ -40,6 +40,8 @@ class Estimate(BaseModel):
     def _has_both_ends_or_none(self) -> Self:
         if (self.low is None) != (self.high is None):
             raise ValueError("low and high: give both or neither")
+        if not all(math.isfinite(end) for end in (self.value, *(self.interval or ()))):
+            raise ValueError(f"must be finite, got {self:g}")
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Own, Trial
 
 
@@ -34,7 +35,7 @@ def _not_once(trial: Trial) -> list[str]:
 def _counts(trial: Trial, left_out: int, repeated: int) -> dict[str, bool]:
     return {
         f"{left_out:,} of {trial.images:,} images did not come in two epochs": left_out > 0,
-        f"{repeated:,} images came more often than once per epoch": repeated > 0,
+        f"{quantity(repeated, 'image')} came more often than once per epoch": repeated > 0,
     }
 
 

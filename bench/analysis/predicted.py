@@ -7,7 +7,7 @@ So after the last round the winner alone is timed again, in as many blocks.
 from __future__ import annotations
 
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.analysis.stats import independent_ratio, median_interval
 from feedbench.bench.record import Trial
 
 NOTICEABLE = 0.03  # rates of one process that differ less count as the same: a convention
@@ -58,11 +58,11 @@ def expected_wait_share(trial: Trial) -> float | None:
 
 
 def has_drifted(chosen: Estimate, again: Estimate) -> bool:
-    """Whether one of two rates of a winner lies outside the interval of the other.
+    """Whether two rates of a winner differ by more than chance: their ratio's interval excludes 1.
 
     Args:
         chosen: from the blocks that chose it.
         again: from those after the choice.
     """
-    apart = not (chosen.contains(again.value) and again.contains(chosen.value))
-    return apart and abs(again.value / chosen.value - 1) > NOTICEABLE
+    ratio = independent_ratio(again, chosen)
+    return not ratio.contains(1) and abs(ratio.value - 1) > NOTICEABLE

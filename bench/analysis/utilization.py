@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from feedbench.bench.meters.gpu import throttling
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Block, Gpu, Host, present
 
 BUSY = 0.90  # NVML's utilization above which a waiting consumer is a contradiction
@@ -109,7 +110,7 @@ def describe_host(blocks: list[Block]) -> str | None:
     minor, major = host_mean(blocks, "minor_faults_per_s"), host_mean(blocks, "major_faults_per_s")
     in_use, cores = cores_in_use(blocks), {len(block.host.cores) for block in blocks if block.host}
     parts = [
-        f"{in_use:.1f} of {max(cores)} cores in use" if in_use is not None else "",
+        f"{in_use:.1f} of {quantity(max(cores), 'core')} in use" if in_use is not None else "",
         f"{read / 1e6:,.0f} MB/s read from disks" if read is not None else "",
         f"{queue:.1f} disk requests in flight" if queue is not None else "",
         f"{minor:,.0f} minor page faults per second" if minor is not None else "",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from feedbench.bench.cluster.tf_config import TF_CONFIG, workers_in
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.quantities import quantity
 
 _LEAST = 2  # workers
 _PORTS = range(1, 2**16)
@@ -108,7 +109,8 @@ def _from_file(path: Path, worker: int | None) -> Cluster:
         worker = _this_machine(file.workers, path)
     if worker >= len(file.workers):
         raise PlanError(
-            f"--worker {worker}: {path} lists {len(file.workers)} workers, counted from 0"
+            f"--worker {worker}: {path} lists {quantity(len(file.workers), 'worker')}, "
+            "counted from 0"
         )
     waits = Waits(join_s=file.join_s, silence_s=file.silence_s)
     return Cluster(tuple(file.workers), worker, waits, str(path))

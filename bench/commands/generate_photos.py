@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedbench.bench.commands.output import console
+from feedbench.bench.quantities import quantity
 
 if TYPE_CHECKING:
     from feedbench.bench.data.generate import GeneratedImages, PresetName
@@ -23,7 +24,8 @@ def generate_photos(
             folder, images=images, preset=preset, seed=seed, classes=classes, advance=advance
         )
     console().print(
-        f"{photos.images:,} images of {photos.classes} classes in {folder}: mean "
+        f"{quantity(photos.images, 'image')} of {quantity(photos.classes, 'class')} in {folder}: "
+        "mean "
         f"{photos.mean_width:.0f} × {photos.mean_height:.0f} px, "
         f"{photos.mean_bytes / 1000:.0f} kB, {photos.bits_per_pixel:.1f} bits per pixel",
         highlight=False,

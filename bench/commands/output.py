@@ -12,6 +12,8 @@ from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from feedbench.bench.signals import interrupts_deferred
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -56,6 +58,20 @@ class _Progress(FileIO):
             return len(data)
 
 
+class _Lines(TextIOWrapper):
+    """Text whose lines are written once: interrupted between file and buffer, they came twice."""
+
+    def write(self, text: str) -> int:
+        """Write text; Ctrl-C is delayed until its complete lines are in the file."""
+        with interrupts_deferred():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered; Ctrl-C is delayed until it is in the file."""
+        with interrupts_deferred():
+            super().flush()
+
+
 def _progress_stream(descriptor: int, *, close: bool) -> TextIO:
     """Return standard error, or a copy of it.
 
@@ -63,7 +79,7 @@ def _progress_stream(descriptor: int, *, close: bool) -> TextIO:
         close: whether to close the descriptor with the stream.
     """
     file = BufferedWriter(_Progress(descriptor, "wb", closefd=close))
-    return TextIOWrapper(
+    return _Lines(
         file, sys.stderr.encoding, errors="backslashreplace", newline="\n", line_buffering=True
     )
 

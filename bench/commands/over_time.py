@@ -84,9 +84,10 @@ def _write_trials(
 def _index_to_plot(trials: list[Trial], number: int | None) -> int:
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.errors import PlanError
+    from feedbench.bench.quantities import quantity
 
     if number is not None and number > len(trials):
-        raise PlanError(f"--trial {number}: the record has {len(trials)} trials")
+        raise PlanError(f"--trial {number}: the record has {quantity(len(trials), 'trial')}")
     timed = [index for index, trial in enumerate(trials) if trial.blocks]
     if number is not None:
         index = number - 1

@@ -23,6 +23,7 @@ from feedbench.bench.commands.run_sharding import run_sharding
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.plan.toml import parse_model
+from feedbench.bench.quantities import quantity
 from feedbench.loaders import BatchSpec, parse_spec
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
     # The size of JPEGs is extrapolated from 64 of them.
     size = f"{'' if packing.kind == 'arrays' else 'about '}{amount(packing.size())}"
     terminal.print(
-        f"{images:,} images will take {size} in {out}",
+        f"{quantity(images, 'image')} will take {size} in {out}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     try:
@@ -151,7 +152,7 @@ def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
 
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
-        f"Complete: {len(packing.manifest):,} images, {amount(size)} in {out}. "
+        f"Complete: {quantity(len(packing.manifest), 'image')}, {amount(size)} in {out}. "
         f"Use it with --loader packed --set {quote(f'packed.pack={out}')}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from feedbench.bench.commands.output import redirect_library_output
 from feedbench.bench.plan.plan import Failures
+from feedbench.bench.quantities import quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +28,8 @@ def run_sharding(sharding: Sharding, out: Path, failures: Failures, terminal: Co
     faults = Faults(tolerance(failures.on_error, failures.error_budget, images))
     is_check = are_complete(out)
     if not is_check:
-        _say(f"{images:,} images will take about {amount(sharding.size)} in {out}", terminal)
+        size = amount(sharding.size)
+        _say(f"{quantity(images, 'image')} will take about {size} in {out}", terminal)
     try:
         with (
             redirect_library_output(Path(os.devnull)) as progress,

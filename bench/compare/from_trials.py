@@ -118,7 +118,7 @@ def _without_trials(result: BenchResult) -> Subject:
         path=result.path,
         command="bench",
         family="trials",
-        measured="the summary of a bench, without its conditions",
+        measured="the summary of a bench, without its conditions" if rates else "nothing",
         facts=_environment_facts(result.path.parent),
         rates=rates,
         winner=winner,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from feedbench.bench.compare.from_diagnosis import END_TO_END
+from feedbench.bench.report.table import ratio_text
 from feedbench.bench.results.comparison import (
     Comparison,
     Outcome,
@@ -75,7 +77,7 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
         if not pair.reads_images and pair.outcome in ("faster", "slower") and pair.ratio:
             texts.append(
                 f"{pair.name}, which no setting of a loader changes, is {pair.outcome} too "
-                f"({pair.ratio:.2f}): the machine or the trainer has changed its speed."
+                f"({ratio_text(pair.ratio)}): the machine or the trainer has changed its speed."
             )
     if any(_seems_to_differ(pair) for pair in comparison.pairs):
         texts.append(
@@ -83,7 +85,7 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
             "the whole interval is beyond 3 %, and if it is too large for chance among so many "
             "comparisons. More blocks may show it."
         )
-    if len({run.path for run in comparison.runs}) < len(comparison.runs):
+    if len({Path(run.path).resolve() for run in comparison.runs}) < len(comparison.runs):
         texts.append("Two of the runs are the same record.")
     texts += [_unknown_text(one, is_gated=comparison.gate is not None) for one in unknown]
     reasons = {one.topic for one in comparison.differences if one.effect == "not judged"}
@@ -168,7 +170,7 @@ def _rates_text(pairs: Sequence[RatePair]) -> str:
 
 def _ratio_text(pair: RatePair) -> str:
     name = pair_name(pair)
-    return name if pair.ratio is None else f"{name} (× {pair.ratio:.2f})"
+    return name if pair.ratio is None else f"{name} (× {ratio_text(pair.ratio)})"
 
 
 def _stall_text(change: StallChange) -> str:

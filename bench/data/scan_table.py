@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from feedbench.bench.data.scan_report import MIN_CLASS_IMAGES
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import Column, Line, Part, TableData, words
 from feedbench.loaders import SPLITS, printable
 
@@ -59,7 +60,7 @@ def _classes_table(report: dict[str, Any]) -> TableData[str]:
         columns=[words("class", "class", printable), *(_split(split, counts) for split in SPLITS)],
         rows=names,
         printed_rows=_PRINTED_CLASSES,
-        notes=[f"{report['images']:,} images, {report['bytes'] / 1e6:,.0f} MB"],
+        notes=[f"{quantity(report['images'], 'image')}, {report['bytes'] / 1e6:,.0f} MB"],
     )
 
 
@@ -79,7 +80,7 @@ def warnings(report: dict[str, Any]) -> Iterator[str]:
     duplicates = report["duplicates"]
     if duplicates["pictures"]:
         yield (
-            f"Duplicates: {duplicates['pictures']:,} images occur more than once, in "
+            f"Duplicates: {quantity(duplicates['pictures'], 'image')} more than once, in "
             f"{duplicates['files']:,} files with identical bytes."
         )
     if duplicates["across_splits"]:

@@ -19,6 +19,7 @@ from feedbench.bench.figures.style import (
     plain_log_scale,
 )
 
+_FOR_RATES = 1.12  # length of the axis, of that which its intervals take
 _LABEL_INCHES = 2.4  # widest label; longer ones are wrapped
 _NOT_USED = 0.8  # a part that is slower than this share of the loader's rate is not in use
 _ALWAYS_IN_USE = (
@@ -35,8 +36,7 @@ _ALWAYS_IN_USE = (
 
 def draw_ceilings(axes: Any, diagnosis: Diagnosis) -> None:
     """Draw one line per part: its rate with its interval, or why it was not measured."""
-    rates = [one.images_per_second.value for one in diagnosis.ceilings if one.images_per_second]
-    axes.set_xlim(0.7 * min(rates, default=1.0), 2.5 * max(rates, default=1.0))
+    axes.set_xlim(*_limits(diagnosis))
     plain_log_scale(axes, "x")
     if diagnosis.end_to_end:
         axes.axvline(diagnosis.end_to_end, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -55,6 +55,14 @@ def draw_ceilings(axes: Any, diagnosis: Diagnosis) -> None:
     axes.tick_params(axis="y", left=False)
     axes.set_xlabel("images per second, logarithmic; dashed line: end to end")
     panel_title(axes, "What each part reaches alone")
+
+
+def _limits(diagnosis: Diagnosis) -> tuple[float, float]:
+    """Return the ends of the axis: it holds all intervals, and the rates right of them."""
+    rates = [one.images_per_second for one in diagnosis.ceilings if one.images_per_second]
+    ends = [end for rate in rates for end in rate.interval or (rate.value,)] or [1.0]
+    low, high = min(ends) / 1.3, max(ends) * 1.3
+    return low, low * (high / low) ** _FOR_RATES
 
 
 def _draw_rate(axes: Any, y: int, ceiling: Ceiling, diagnosis: Diagnosis) -> None:

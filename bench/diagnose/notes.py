@@ -26,6 +26,7 @@ from feedbench.bench.record import CacheState
 from feedbench.bench.report.table import bytes_text
 
 _STATES: tuple[CacheState, ...] = ("warm", "cold")
+_ALIKE = 0.01  # two rates that differ less need no explanation: a convention
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
 _OVERLAP = (
     " They overlap: idle time that disappears only without several of them is divided among these."
@@ -39,6 +40,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         *_devices(record),
         *_concurrency(record),
         *_causes(record, diagnosis),
+        *filter(None, [end_to_end_note(diagnosis)]),
         *_cores_needed(diagnosis.cores_needed or []),
         *_basis(record, diagnosis),
         *_meters(record, diagnosis),
@@ -48,6 +50,19 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         *service_notes(record, diagnosis),
         *_reservations(record),
     ]
+
+
+def end_to_end_note(diagnosis: Diagnosis) -> str:
+    """Say which of two rates end to end is meant; empty if they are alike, or unknown."""
+    rates = (one.images_per_second for one in diagnosis.ceilings if one.name == "end to end")
+    rate, blocks = diagnosis.end_to_end, next(rates, None)
+    if rate is None or blocks is None or abs(rate / blocks.value - 1) < _ALIKE:
+        return ""
+    return (
+        f"End to end, causes and predictions start from {rate_text(rate)} images/s: the rate of "
+        "the consumer alone without the idle time found in the same rounds. The median of the "
+        f"blocks end to end, {rate_text(blocks.value)}, is of a machine whose speed varied."
+    )
 
 
 def _scope(record: DiagnosisRecord) -> list[str]:

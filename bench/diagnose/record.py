@@ -178,7 +178,7 @@ def read_diagnosis(path: Path) -> DiagnosisRecord:
     Raises:
         RecordError: the file is missing, invalid, or written by a newer version of feedbench.
     """
-    record = read_model(path, DiagnosisRecord, "diagnosis", SCHEMA_NUMBER)
+    record = read_model(path, DiagnosisRecord, "diagnosis", SCHEMA_NUMBER, is_raw=True)
     try:
         check_described(record)
         check_fields("spec", record.spec, _NEEDED)

@@ -7,6 +7,7 @@ from typing import Any
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.ceilings_plot import draw_ceilings, is_in_use
+from feedbench.bench.diagnose.notes import end_to_end_note
 from feedbench.bench.diagnose.stall_shares import StallPart
 from feedbench.bench.diagnose.verdict import Diagnosis
 from feedbench.bench.figures.figure import saved_figure
@@ -112,9 +113,10 @@ def _draw_step(axes: Any, y: int, level: float, part: StallPart, *, is_bottlenec
     if part.stall_without is not None:
         text += f"; without it alone, {part.stall_without:.0%} idle"
     style: dict[str, Any] = {"fontweight": "bold" if is_bottleneck else "normal"}
-    if left > _ROOM:
+    widest = max(left, 1 - level, part.stall)  # a third at least, in which all but one text fit
+    if left == widest or left > _ROOM:
         _write(axes, left, y, text, before=True, color=INK, **style)
-    elif level < 1 - _ROOM:
+    elif 1 - level == widest:
         _write(axes, level, y, text, **style)
     else:
         _write(axes, left, y, text, color="white", **style)
@@ -169,7 +171,7 @@ def _note(diagnosis: Diagnosis) -> str:
             "Causes overlap in time: a share is the mean over all orders in which they could be "
             "removed, and the shares add up to the idle time."
         )
-    notes.append("Whiskers: 95 % intervals.")
+    notes += ["Whiskers: 95 % intervals.", *filter(None, [end_to_end_note(diagnosis)])]
     if not all(is_in_use(ceiling, diagnosis) for ceiling in diagnosis.ceilings):
         notes.append("Hollow: slower than the loader, so not done for each image.")
     return " ".join(notes)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from feedbench.bench.pixels.result import LoaderPixels, PixelComparison
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import ALWAYS, Column, Line, Part, TableData, only_csv, words
 
 _LISTED = 3  # images listed for each loader
@@ -55,8 +56,8 @@ def table(comparison: PixelComparison) -> TableData[LoaderPixels]:
             words("reason", "reason", lambda row: _reason(row, is_compared(row)), importance=1),
         ],
         rows=comparison.loaders,
-        legend=f"{comparison.images:,} images; differences in levels of 0 to 255. same: no image "
-        f"differs by more than {comparison.tolerance:g} on average.",
+        legend=f"{quantity(comparison.images, 'image')}; differences in levels of 0 to 255. same: "
+        f"no image differs by more than {comparison.tolerance:g} on average.",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate, rate_text
+from feedbench.bench.quantities import quantity
 
 Row = TypeVar("Row")
 Value = Estimate | float | str | None
@@ -127,7 +128,7 @@ class TableData(Generic[Row]):
     def not_printed(self) -> str:
         """A sentence on the rows that only the CSV has; empty without any."""
         count = len(self.rows) - len(self.printed)
-        return f"{count:,} more rows: feedbench show --csv has all." if count else ""
+        return f"{quantity(count, 'more row')}: feedbench show --csv has all." if count else ""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from feedbench.loaders import BASELINE
 _TITLES = ("loader and settings", "images/s [95 %]", "to the fastest", "waits")
 AHEAD = "fastest so far"
 _MUCH_LONGER = 1.5  # blocks than planned, from which on that is said: a convention
+_WHOLE_S = 10.0  # from which on seconds are whole: 0.16 s are not 0 s
 _ACTIVITIES = {
     "starting": "starting",
     "warming": "warming up",
@@ -205,8 +206,9 @@ def _slow_text(timing: Timing, pace: Pace) -> str:
     block_s = pace.block_s()
     if block_s < _MUCH_LONGER * timing.block_seconds:
         return ""
+    takes = duration(block_s) if block_s >= _WHOLE_S else f"{block_s:.2g} s"
     return (
-        f"A block takes {duration(block_s)} instead of {timing.block_seconds:g} s, with its "
+        f"A block takes {takes} instead of {timing.block_seconds:g} s, with its "
         f"{timing.block_steps} steps: up to {duration(pace.spent_s() + pace.left_s())} in all"
     )
 

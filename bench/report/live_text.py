@@ -10,6 +10,7 @@ from statistics import mean
 from rich.cells import cell_len, set_cell_size
 
 from feedbench.bench.analysis.contention import Timed, busy_text, cores_of_others, is_much
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Block, TimedBlock, present
 from feedbench.bench.report.live import Line, Style
 
@@ -68,7 +69,7 @@ def meters_text(block: Block, *, waits: bool = True) -> str:
     texts = [f"wait {wait_share(block):.0%}"] if waits and block.wait_s else []
     if block.host is not None and block.host.cores:
         used = [mean(present(samples) or [0.0]) for samples in block.host.cores.values()]
-        texts.append(f"{sum(used):.1f} of {len(used)} cores in use{_by_others(block)}")
+        texts.append(f"{sum(used):.1f} of {quantity(len(used), 'core')} in use{_by_others(block)}")
     if block.host is not None and (disk := present(block.host.disk_read_bytes_per_s)):
         texts.append(f"disk {mean(disk) / 1e6:,.0f} MB/s")
     if gpus := [mean(shares) for one in block.gpus if (shares := present(one.utilization))]:

@@ -59,7 +59,7 @@ def _table_texts(table: TableData[Any]) -> Iterator[str]:
         yield f"**{escaped(table.title)}**"
     rows = ([column.printed(row).plain for column in columns] for row in table.printed)
     lines = [
-        _row(column.heading for column in columns),
+        _row(escaped(column.heading) for column in columns),
         _row("---" if column.wraps else "---:" for column in columns),
         *map(_cells, rows),
     ]

@@ -77,7 +77,8 @@ def _each_text(timing: Timing, blocks: str) -> str:
     warm_up, block_s = f"{timing.warm_up_seconds:g} s of warm-up", timing.block_seconds
     if timing.fresh_processes:
         return f"{blocks} × ({warm_up} + a block of {block_s:g} s)"
-    return f"({warm_up} + {blocks} blocks of {block_s:g} s)"
+    noun = "block" if blocks == "1" else "blocks"
+    return f"({warm_up} + {blocks} {noun} of {block_s:g} s)"
 
 
 def _planned_s(trials: int, timing: Timing, blocks: int) -> float:

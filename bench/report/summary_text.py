@@ -151,10 +151,10 @@ def _rate_again(summary: Summary) -> str:
     chosen, again = summary.trials[summary.winner].images_per_second, summary.predicted
     if chosen is None or again is None or abs(again.value / chosen.value - 1) < _ALIKE:
         return ""
+    lucky = ", which were partly fast by chance" if again.value < chosen.value else ""
     text = (
         "Expect this rate: it was measured again after the choice. The "
-        f"{rate_text(chosen.value)} in the table come from the blocks that chose it, which were "
-        "partly fast by chance."
+        f"{rate_text(chosen.value)} in the table come from the blocks that chose it{lucky}."
     )
     if not has_drifted(chosen, again):
         return text

@@ -11,6 +11,7 @@ from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import able_to_win
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Trial
 from feedbench.bench.report.document import (
     ALWAYS,
@@ -287,9 +288,9 @@ def _name_cell(
         rank = "" if trial.ranked else ", not ranked"
         name.append(f"  (pixels not compared{rank})", style="yellow")
     if trial.dropped:
-        name.append(f"  ({trial.dropped} images failed and were dropped)", style="red")
+        name.append(f"  ({quantity(trial.dropped, 'failed image')} dropped)", style="red")
     if trial.unproven:
-        name.append(f"  ({len(trial.unproven)} blocks not counted)", style="red")
+        name.append(f"  ({quantity(len(trial.unproven), 'block')} not counted)", style="red")
     if trial.error:
         name.append("  (failed)", style="red")
     return name

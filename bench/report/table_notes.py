@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import Line
 from feedbench.bench.report.table import trial_name
 
@@ -16,7 +17,8 @@ def notes(summary: Summary) -> Iterator[Line]:
     for trial in summary.trials:
         yield from _trial_notes(trial)
     if left_out := max((trial.left_out for trial in summary.trials), default=0):
-        yield Line(f"{left_out:,} images were left out: not all of these loaders can read them.")
+        images = quantity(left_out, "image")
+        yield Line(f"Left out: {images} that not all of these loaders can read.")
 
 
 def _failures(trials: Iterable[TrialSummary]) -> Iterator[Line]:
@@ -36,7 +38,8 @@ def _trial_notes(trial: TrialSummary) -> Iterator[Line]:
     for fault in trial.own_faults:
         yield Line(f"{name}: {fault}.")
     if trial.unproven:
-        yield Line(f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}")
+        blocks = quantity(len(trial.unproven), "block")
+        yield Line(f"{name}: {blocks} not counted: {trial.unproven[0]}")
     if conflict := _conflict(trial):
         yield Line(f"{name}: {conflict}")
     if trial.gpu_throttled:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from feedbench.bench.signals import interrupts_deferred
+
 
 class Terminal(Console):
     """A console without markup, emoji codes and highlighting, to which no name can send controls.
@@ -29,6 +31,14 @@ class Terminal(Console):
     def table_width(self) -> int:
         """The width that tables must fit into, in characters."""
         return sys.maxsize if self._has_wide_tables else self.width
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print a text or a table; Ctrl-C is delayed until it is printed.
+
+        Rich keeps what is interrupted while it is written, and writes it again with the next text.
+        """
+        with interrupts_deferred():
+            super().print(*objects, **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

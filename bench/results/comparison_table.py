@@ -18,6 +18,7 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.report.table import ratio_text
 from feedbench.bench.results.comparison import (
     Comparison,
     Difference,
@@ -95,9 +96,12 @@ def pairs_table(comparison: Comparison) -> TableData[RatePair]:
                 f"{other},\nimages/s", "images_per_second", lambda pair: pair.other,
                 RATE, importance=2,
             ),
-            estimates(_ratio_heading(comparison), "ratio", lambda pair: pair.ratio, "{:.2f}"),
+            estimates(
+                _ratio_heading(comparison), "ratio",
+                lambda pair: pair.ratio, lambda pair: ratio_text(pair.ratio),
+            ),
             words("result", "result", _result),
-            Column("blocks", "", lambda pair: None, _blocks, importance=0),
+            Column("blocks", "", lambda pair: None, blocks_text, importance=0),
             *_csv_columns(),
         ],
         rows=comparison.pairs,
@@ -143,9 +147,12 @@ def _result(pair: RatePair) -> str:
     return "failed" if pair.has_failed else pair.outcome
 
 
-def _blocks(pair: RatePair) -> str:
+def blocks_text(pair: RatePair) -> str:
+    """Return the numbers of blocks of both rates, one if they are equal; empty if unknown."""
     first, second = pair.blocks
-    return f"{first}" if first == second else f"{first}, {second}"
+    if first == second:
+        return f"{first}" if first else ""
+    return f"{first}, {second}"
 
 
 def _style(pair: RatePair) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import began_at, written_at
 from feedbench.bench.errors import BenchError
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import TableData, words
 from feedbench.bench.results import kinds
 from feedbench.bench.results.find import Kind, place_of
@@ -165,7 +166,7 @@ def _training(result: kinds.TrainingResult) -> Facts:
 
     values = result.values
     network = values["recipe"].get("network", "MobileNetV2")
-    found = test_sentence(values) or f"{len(values['epochs'])} epochs"
+    found = test_sentence(values) or quantity(len(values["epochs"]), "epoch")
     return Facts(values["loader"], f"{network}, {values['spec']['image_size']} px", found)
 
 

@@ -69,7 +69,7 @@ def _environment(folder: Path) -> dict[str, Any]:
     """Return the environment.json of a run; empty if there is none that can be read."""
     try:
         facts = json.loads((folder / "environment.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if is_environment(facts) else {}
 

@@ -14,6 +14,7 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials.run import run
@@ -77,9 +78,9 @@ def as_profile(trial: Trial, rate: Estimate, facts: dict[str, Any]) -> Accelerat
         alpha=None if recipe.own_model else recipe.alpha,
         precision="float32" if precision == "none" else f"mixed {precision}",
         source=(
-            f"feedbench calibrate, median [95 %] of {len(trial.blocks)} blocks {rate:.1f}, "
-            f"{facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, Keras "
-            f"{versions['keras']}"
+            f"feedbench calibrate, median [95 %] of {quantity(len(trial.blocks), 'block')} "
+            f"{rate:.1f}, {facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, "
+            f"Keras {versions['keras']}"
         ),
     )
 
@@ -92,9 +93,8 @@ def device_of(trial: Trial, facts: dict[str, Any]) -> str:
     count = f"{len(trial.devices)} × " if len(trial.devices) > 1 else ""
     if trial.device not in (None, CPU):
         return f"{count}{trial.device}"
-    if count:
-        return f"{count}logical devices of {facts['cores']} cores of {facts['processor']}"
-    return f"{facts['cores']} cores of {facts['processor']}"
+    processor = f"{quantity(facts['cores'], 'core')} of {facts['processor']}"
+    return f"{count}logical devices of {processor}" if count else processor
 
 
 def placeholder_manifest(count: int, classes: int) -> Manifest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import tomli_w
 from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.consumers.own_model import find_builder
 from feedbench.bench.errors import BenchError, RecordError
-from feedbench.bench.files import write_text
+from feedbench.bench.files import parse_json, write_text
 from feedbench.bench.loader_facts import own_of
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
@@ -74,12 +73,12 @@ def read_training(path: Path) -> dict[str, Any]:
         RecordError: there is no such file, or it is not the result of a training.
     """
     try:
-        result: dict[str, Any] = json.loads(path.read_bytes())
+        result: dict[str, Any] = parse_json(path.read_bytes())
     except OSError as error:
         raise RecordError(
             f"{path}: {error.strerror}; give the folder of a finished training"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not the result of a training: {error}") from error
     if not isinstance(result, dict):
         raise RecordError(f"{path}: not the result of a training; give the folder of one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from feedbench.bench.quantities import quantity
 from feedbench.bench.training.outcome import counts_sentence, together_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.workers_table import machine, worker_name
@@ -140,8 +141,10 @@ def _pipeline(result: dict[str, Any]) -> str:
     )
 
 
-def _scores(accuracy: float | None, loss: float) -> str:
-    return f"loss {loss:.3f}" if accuracy is None else f"accuracy {accuracy:.1%}, loss {loss:.3f}"
+def _scores(accuracy: float | None, loss: float | None) -> str:
+    """Return both scores; the loss is None if it was NaN or infinite."""
+    loss_text = "loss is no finite number" if loss is None else f"loss {loss:.3f}"
+    return loss_text if accuracy is None else f"accuracy {accuracy:.1%}, {loss_text}"
 
 
 def _recipe(recipe: dict[str, Any]) -> Iterable[tuple[str, str]]:
@@ -152,7 +155,7 @@ def _recipe(recipe: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def _machine(facts: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    yield "processor", f"{facts['processor']}, {facts['cores']} cores"
+    yield "processor", f"{facts['processor']}, {quantity(facts['cores'], 'core')}"
     yield "GPU", ", ".join(facts["gpus"]) or "none"
     yield from (facts["packages"] | {"python": facts["python"]}).items()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedbench.bench.consumers.device import names_of, several_text
+from feedbench.bench.quantities import quantity
 from feedbench.bench.training.folder import TRAINING
 from feedbench.loaders import printable
 from feedbench.trainer import ONE
@@ -22,7 +23,7 @@ def test_sentence(result: dict[str, Any]) -> str:
     if result.get("test") is None:
         return ""
     images = sum(line["images"] for line in result["per_class"])
-    of_images = f" of {images:,} images" if images else ""
+    of_images = f" of {quantity(images, 'image')}" if images else ""
     accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
     score = "loss" if accuracy is None else "accuracy"
     value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"

@@ -15,6 +15,7 @@ from rich.console import Console
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.meters.host import rates, read_counters
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.live import Line, LiveArea, is_live
 from feedbench.bench.report.live_text import duration, percents, shortened, sparkline
 from feedbench.bench.training.callbacks import Callbacks
@@ -186,7 +187,7 @@ class TrainDisplay:
         cores = [value for name, value in readings.items() if isinstance(name, int)]
         gpu = meter.latest("utilization")
         texts = [
-            f"{sum(cores):.1f} of {len(cores)} cores" if cores else "",
+            f"{sum(cores):.1f} of {quantity(len(cores), 'core')}" if cores else "",
             f"disk {readings.get('disk_read_bytes_per_s', 0) / 1e6:,.0f} MB/s",
             f"GPU {percents(gpu)}" if gpu else "no NVIDIA GPU",
         ]

@@ -28,7 +28,8 @@ def _checked_devices(text: str) -> str:
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    # Strict: what is read is used as it stands in the file, so "5" is no number.
+    model_config = ConfigDict(extra="allow", strict=True)
 
 
 class _Epoch(_Model):

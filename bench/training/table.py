@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import (
     Column,
     Line,
@@ -99,7 +100,7 @@ def outcome(result: dict[str, Any]) -> Iterator[Line]:
 
 def _test_score(result: dict[str, Any]) -> str:
     images = sum(line["images"] for line in result["per_class"])
-    of_images = f" of {images:,} images" if images else ""
+    of_images = f" of {quantity(images, 'image')}" if images else ""
     accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
     if accuracy is None:
         return f"Test loss: {result['test']['loss']:.3f}{of_images}"

@@ -20,6 +20,7 @@ from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.loader_facts import dropped_by
 from feedbench.bench.plan.plan import Failures
+from feedbench.bench.quantities import quantity
 from feedbench.bench.training.callbacks import Callbacks, combine
 from feedbench.bench.training.delivery import delivery_record
 from feedbench.bench.training.dropped import DroppedLog, read_dropped
@@ -323,7 +324,7 @@ def _divergence_explained(setup: TrainingSetup, folder: Path) -> Iterator[None]:
         write_json(folder / DIVERGED, {**position, "images": images})
         batch = ""
         if images:
-            others = f"{len(images) - 1} other images, listed in {folder / DIVERGED}"
+            others = f"{quantity(len(images) - 1, 'other image')}, listed in {folder / DIVERGED}"
             batch = f"; the batch holds {images[0]} and {others}"
         raise DivergedError(
             f"epoch {error.epoch}: {error}{batch}; lower base_learning_rate, or set "

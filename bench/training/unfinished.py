@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -74,4 +75,4 @@ def _epoch(line: dict[str, str]) -> dict[str, Any]:
 
 def _number(name: str, text: str) -> float | int | None:
     value = int(text) if name in _WHOLE else float(text)
-    return None if value != value else value  # JSON has no NaN
+    return value if math.isfinite(value) else None  # JSON has neither NaN nor infinity

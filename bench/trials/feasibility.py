@@ -36,7 +36,7 @@ def check_feasible(
     if len(train_images) < spec.batch_size:
         raise PlanError(
             f"batch_size {spec.batch_size:,} is more than the {len(train_images):,} training "
-            "images; lower --batch-size"
+            f"images; use --batch-size {_fitting(len(train_images))} or less, or give more images"
         )
     check_memory(spec)
     if recipe is not None:
@@ -44,6 +44,11 @@ def check_feasible(
         device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
         check_device_augment(recipe, device)
         check_devices(device_count(devices), spec.batch_size, recipe)
+
+
+def _fitting(images: int) -> int:
+    """Return a power of two of which an epoch has at least two batches."""
+    return 1 << max(0, images.bit_length() - 2)
 
 
 def check_memory(spec: BatchSpec) -> None:

@@ -17,7 +17,7 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
-from feedbench.bench.report.table import or_dash, ratio_text
+from feedbench.bench.report.table import ratio_text
 from feedbench.bench.tune.budget import with_longer_budget
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
@@ -30,7 +30,7 @@ _NAMED = 3  # ties that the verdict names; the table has all
 
 def finding_line(finding: Finding) -> str:
     """Return one result as a line."""
-    ratio = or_dash(finding.ratio, ".2f")
+    ratio = ratio_text(finding.ratio)
     reason = f": {finding.reason}" if finding.reason else ""
     return (
         f"{finding.outcome}: {finding.choice} against {finding.against}: rate ratio {ratio}, "

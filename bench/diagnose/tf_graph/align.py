@@ -58,4 +58,6 @@ def _heads(nodes: Sequence[ChainNode], stages: Sequence[GraphStage]) -> list[int
 
 
 def _names(stage: GraphStage) -> str:
-    return _NAMES.get(stage.method, stage.method.replace("_", " ").title().replace(" ", ""))
+    """Return what its node may be called, as a part of a regular expression."""
+    title = stage.method.replace("_", " ").title().replace(" ", "")
+    return _NAMES.get(stage.method, re.escape(title))

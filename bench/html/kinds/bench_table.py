@@ -12,14 +12,15 @@ from feedbench.bench.html.kinds.cells import (
     figure,
     first_rows,
     number,
+    ratio_figure,
     table_of,
 )
 from feedbench.bench.html.parts import Figure, Table
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.devices_table import TOGETHER, DeviceRow, device_rows
 from feedbench.bench.report.table import (
     COSTS_NOTHING,
     UTILIZATION,
-    ratio_form,
     trial_name,
     utilization_legend,
     utilization_text,
@@ -133,8 +134,7 @@ def _rate(trial: TrialSummary) -> Figure | None:
 
 
 def _ratio(trial: TrialSummary) -> Figure | None:
-    ratio = trial.ratio_to_best if is_choice(trial.loader) else None
-    return figure(ratio, ratio_form(ratio) if ratio else "")
+    return ratio_figure(trial.ratio_to_best) if is_choice(trial.loader) else None
 
 
 def _utilization(trial: TrialSummary) -> Figure | None:
@@ -153,8 +153,8 @@ def _result(trial: TrialSummary, wins: bool, *, may_tie: bool) -> str:
         "cannot tell": trial.undecided,
         f"other pixels: {trial.other_pixels or 0:.1f} levels": trial.other_pixels is not None,
         "pixels not compared": trial.pixels_unknown,
-        f"{trial.dropped} images failed and were dropped": trial.dropped > 0,
-        f"{len(trial.unproven)} blocks not counted": bool(trial.unproven),
+        f"{quantity(trial.dropped, 'failed image')} dropped": trial.dropped > 0,
+        f"{quantity(len(trial.unproven), 'block')} not counted": bool(trial.unproven),
         "failed": trial.error is not None,
         "not ranked": not trial.ranked and trial.error is None and is_choice(trial.loader),
         COSTS_NOTHING: trial.loader == BASELINE,

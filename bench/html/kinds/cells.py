@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from feedbench.bench.analysis.estimate import Estimate, rate_form
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.parts import Cell, Chart, Column, Figure, Table
+from feedbench.bench.report.table import ratio_form
 
 KB, MB, GB = 1e3, 1e6, 1e9
 MOST_ROWS = 1_000  # of a table with a row per class: a page with 20,000 takes seconds to open
@@ -85,6 +86,11 @@ def figure(estimate: Estimate | None, form: str | None = None) -> Figure | None:
         return None
     form = rate_form(estimate.value) if form is None else form
     return Figure(estimate.value, estimate.low, estimate.high, form)
+
+
+def ratio_figure(ratio: Estimate | None) -> Figure | None:
+    """Return a ratio as a cell, with the digits that tables in a terminal have."""
+    return None if ratio is None else figure(ratio, ratio_form(ratio))
 
 
 def number(value: float | None, form: str = ",.2f", unit: str = "", scale: float = 1.0) -> Cell:

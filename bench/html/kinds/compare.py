@@ -12,8 +12,16 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, first_rows, table_of
+from feedbench.bench.html.kinds.cells import (
+    Field,
+    dots_chart,
+    figure,
+    first_rows,
+    ratio_figure,
+    table_of,
+)
 from feedbench.bench.html.parts import Chart, Code, Headline, Part, Report, Section, Table, Text
+from feedbench.bench.report.table import ratio_text
 from feedbench.bench.results.comparison import (
     COMPARISON,
     SCHEMA_NUMBER,
@@ -24,7 +32,7 @@ from feedbench.bench.results.comparison import (
     TrainingChange,
     Unpaired,
 )
-from feedbench.bench.results.comparison_table import difference_text, pair_name
+from feedbench.bench.results.comparison_table import blocks_text, difference_text, pair_name
 from feedbench.bench.results.kinds import CompareResult
 from feedbench.bench.training.compare import TrainingComparison
 from feedbench.bench.training.rate_check import MARGIN
@@ -47,9 +55,14 @@ def report_of_compare(result: CompareResult) -> Report:
         *_conditions(comparison),
         Section("Runs", list(_runs(comparison)), "runs"),
     ]
+    return Report(_title(comparison), Headline(comparison.verdict), sections)
+
+
+def _title(comparison: Comparison) -> str:
     base, *others = (run.name for run in comparison.runs)
-    title = f"{', '.join(others)} compared with {base}"
-    return Report(title, Headline(comparison.verdict), sections)
+    if comparison.is_paired:
+        return f"New against old in {base}"
+    return f"{', '.join(others)} compared with {base}"
 
 
 def comparison_beside(folder: Path) -> Iterator[Section]:
@@ -99,7 +112,7 @@ def ratios_chart(pairs: Sequence[RatePair], base: str, other: str) -> Chart | No
 
 def _ratio_dot(pair: RatePair, ratio: Estimate) -> Dot:
     role = _ROLES.get(pair.outcome, "plain") if pair.reads_images else "faint"
-    text = f"{pair.outcome} {ratio:.2f}"
+    text = f"{pair.outcome} {ratio_text(ratio)}"
     return Dot(pair_name(pair), ratio.value, text, ratio.low, ratio.high, role)
 
 
@@ -123,7 +136,7 @@ def _pair_fields(base: str, other: str) -> list[Field[RatePair]]:
         Field("what", pair_name),
         Field(
             "ratio [95 %]",
-            lambda pair: figure(pair.ratio, ".2f"),
+            lambda pair: ratio_figure(pair.ratio),
             f"rate of {other} ÷ rate of {base}",
         ),
         Field(
@@ -135,8 +148,8 @@ def _pair_fields(base: str, other: str) -> list[Field[RatePair]]:
         Field(f"{base}, images/s [95 %]", lambda pair: figure(pair.base)),
         Field(
             "blocks",
-            lambda pair: f"{pair.blocks[0]}, {pair.blocks[1]}",
-            f"of {base} and of {other}, or of pairs",
+            blocks_text,
+            f"of {base} and of {other}, or of pairs; one number if they are equal",
         ),
         Field("differs", lambda pair: ", ".join(pair.differs), "what else is not the same"),
         Field("error", lambda pair: pair.error),
@@ -225,7 +238,7 @@ def _unpaired_fields(runs: Sequence[ComparedRun]) -> list[Field[Unpaired]]:
 
 
 def _runs(comparison: Comparison) -> Iterator[Part]:
-    base = comparison.runs[0]
+    base = None if comparison.is_paired else comparison.runs[0]
     fields: list[Field[ComparedRun]] = [
         Field("run", lambda run: f"{run.name} (base)" if run is base else run.name),
         Field("command", lambda run: run.command),

@@ -11,6 +11,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.matrix import MOST_CLASSES, matrix
 from feedbench.bench.html.kinds.cells import Field, number, table_of
 from feedbench.bench.html.parts import Chart, Part, Table
+from feedbench.bench.quantities import quantity
 from feedbench.bench.training.predictions import each_prediction
 
 _MOST_PAIRS = 50  # listed
@@ -33,11 +34,19 @@ def confusion_parts(values: dict[str, Any], folder: Path) -> Iterator[Part]:
         return
     names = [name for name in values.get("classes", []) if isinstance(name, str)]
     names += sorted({name for pair in pairs for name in pair} - {*names})
+    pairs = _ordered(pairs, names)
     table = _confused(pairs)
     if len(names) <= MOST_CLASSES:
         yield _chart(pairs, names, table)
     elif table is not None:
         yield table
+
+
+def _ordered(pairs: Pairs, names: Sequence[str]) -> Pairs:
+    """Return the pairs in the order of their classes: of equal counts, pictures name the first."""
+    places = {name: place for place, name in enumerate(names)}
+    ordered = sorted(pairs, key=lambda pair: (places[pair[0]], places[pair[1]]))
+    return Counter({pair: pairs[pair] for pair in ordered})
 
 
 def _chart(pairs: Pairs, names: Sequence[str], table: Table | None) -> Chart:
@@ -56,7 +65,7 @@ def _title(pairs: Pairs) -> str:
     if not wrong:
         return "Every test image is classified correctly"
     (true, predicted), count = max(wrong.items(), key=lambda item: item[1])
-    return f"The most frequent confusion: {true} taken for {predicted}, {count:,} images"
+    return f"The most frequent confusion: {true} taken for {predicted}, {quantity(count, 'image')}"
 
 
 class _Confused(NamedTuple):

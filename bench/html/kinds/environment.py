@@ -45,7 +45,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """Return the environment.json of a folder; empty without one."""
     try:
         facts = json.loads((folder / ENVIRONMENT).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if is_environment(facts) else {}
 

@@ -16,6 +16,7 @@ from feedbench.bench.html.charts.lanes import Lane, Readings, lanes
 from feedbench.bench.html.kinds.meters import ReadTrack, mean_of_cores, meters
 from feedbench.bench.html.parts import Chart, Details, Part, Text
 from feedbench.bench.meters.sampling import interval_starts
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.table import trial_name
 
@@ -78,7 +79,8 @@ def over_time(blocks: Sequence[Block], shown: Shown) -> Chart | None:
     names = "; ".join(strip.name for strip in strips)
     return Chart(
         title,
-        f"{title}. {len(blocks)} blocks one after the other, in lanes from top to bottom: {names}.",
+        f"{title}. {quantity(len(blocks), 'block')} in order of time, in lanes from top to bottom: "
+        f"{names}.",
         lanes(strips, clock.breaks, clock.end, _TIME, shown.columns),
     )
 

@@ -25,6 +25,7 @@ from feedbench.bench.html.parts import (
 )
 from feedbench.bench.pixels.result import ImageDifference, LoaderPixels, PixelComparison
 from feedbench.bench.pixels.table import name_of, verdict
+from feedbench.bench.quantities import quantity
 from feedbench.bench.results.kinds import PixelsResult
 
 _RECORD = "pixels.json"
@@ -40,7 +41,8 @@ def report_of_pixels(result: PixelsResult) -> Report:
         Section("Differences", list(pixel_parts(comparison)), "pixels"),
         *_sheets(result.path.parent),
     ]
-    title = f"Pixels of {comparison.images:,} images by {len(comparison.loaders)} loaders"
+    loaders = quantity(len(comparison.loaders), "loader")
+    title = f"Pixels of {quantity(comparison.images, 'image')} by {loaders}"
     return Report(title, Headline(verdict(comparison)), sections)
 
 
@@ -133,7 +135,7 @@ def _loaders_table(comparison: PixelComparison) -> Table:
         ),
         Field("cause", lambda one: one.error or _causes(one), "of the images that differ most"),
     ]
-    note = f"{comparison.images:,} images; differences in levels of 0 to 255."
+    note = f"{quantity(comparison.images, 'image')}; differences in levels of 0 to 255."
     return table_of("Loaders", fields, comparison.loaders, note=note)
 
 

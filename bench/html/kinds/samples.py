@@ -12,20 +12,25 @@ from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.table import trial_name
 from feedbench.bench.trials_file import TRIALS
 
+_MOST_BLOCKS = 2_000  # on a page: 10,000 rows take 13 MB
+
 
 def samples_section(trials: Iterable[Trial]) -> Iterator[Section]:
     """Yield the blocks of each trial, closed at first; nothing without a block."""
+    timed = [trial for trial in trials if trial.blocks]
+    most = max(1, _MOST_BLOCKS // max(1, len(timed)))
     parts: list[Part] = [
-        Details(trial_name(trial), [blocks_table(trial.blocks)]) for trial in trials if trial.blocks
+        Details(trial_name(trial), [blocks_table(trial.blocks, most=most)]) for trial in timed
     ]
     if parts:
         note = f"Every wait and every step of these blocks is in {TRIALS} beside this record."
         yield Section("Raw samples", [*parts, Text(note, "note")], "samples")
 
 
-def blocks_table(blocks: Sequence[Block], title: str = "Blocks") -> Table:
-    """Return one row per block."""
-    return table_of(title, _FIELDS, blocks)
+def blocks_table(blocks: Sequence[Block], title: str = "Blocks", most: int = _MOST_BLOCKS) -> Table:
+    """Return one row per block, for the first blocks if they are very many."""
+    note = f"The first {most:,} of {len(blocks):,} blocks." if len(blocks) > most else ""
+    return table_of(title, _FIELDS, blocks[:most], note=note)
 
 
 def _waits(block: Block) -> Sequence[float]:

@@ -28,6 +28,7 @@ from feedbench.bench.html.parts import (
     Table,
     Text,
 )
+from feedbench.bench.quantities import quantity
 from feedbench.bench.results.kinds import ScanResult
 from feedbench.loaders import SPLITS
 
@@ -44,20 +45,21 @@ def report_of_scan(result: ScanResult) -> Report:
         Section("What each library would do", [_libraries(values["loaders"])], "libraries"),
         Section("Repeat", [Code("feedbench scan DATA --json scan.json", "Scan again")], "repeat"),
     ]
-    size = f"{values['images']:,} images, {values['bytes'] / 1e6:,.0f} MB"
+    size = f"{quantity(values['images'], 'image')}, {values['bytes'] / 1e6:,.0f} MB"
     return Report(f"Audit of {size}", Headline(_sentence(values), _blacklist(values)), sections)
 
 
 def _sentence(values: dict[str, Any]) -> str:
     bad = sum(values["unreadable"].values())
     issues = [
-        f"{bad:,} files cannot be read" if bad else "",
+        f"{quantity(bad, 'file')} cannot be read" if bad else "",
         *(f"{problem_text(name)}: {count:,}" for name, count in values["problems"].items()),
     ]
     found = "; ".join(filter(None, issues))
     warned = sum(1 for _ in warnings(values))
     more = f" Warnings about duplicates and classes: {warned}." if warned else ""
-    size = f"{values['images']:,} images in {len(values['classes']):,} classes"
+    images, classes = values["images"], len(values["classes"])
+    size = f"{quantity(images, 'image')} in {quantity(classes, 'class')}"
     return f"{size}: {found or 'no problem was found'}.{more}"
 
 

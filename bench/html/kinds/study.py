@@ -11,6 +11,7 @@ from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
 from feedbench.bench.html.kinds.environment import facts_section
 from feedbench.bench.html.kinds.train import training_facts
 from feedbench.bench.html.parts import Code, Figure, Headline, Part, Report, Section, Text
+from feedbench.bench.quantities import quantity
 from feedbench.bench.results.kinds import StudyResult
 from feedbench.bench.study.report import FieldResult, StudyReport, ValueResult
 from feedbench.bench.study.run import RUNS, STUDY
@@ -123,7 +124,7 @@ def _failed(report: StudyReport) -> Iterator[Section]:
         table = table_of("Failed runs", fields, report.failed.items())
         yield Section("Failed runs", [table], "failed")
     if report.missing:
-        text = Text(f"Not finished: {report.missing} runs.", "warning")
+        text = Text(f"Not finished: {quantity(report.missing, 'run')}.", "warning")
         yield Section("Missing runs", [text], "missing")
 
 

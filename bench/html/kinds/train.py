@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ from feedbench.bench.html.parts import (
     Table,
     Text,
 )
+from feedbench.bench.quantities import quantity
 from feedbench.bench.results.kinds import TrainingResult
 from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import LOADER, RECIPE, read_training
@@ -74,7 +76,8 @@ def training_facts(path: Path) -> dict[str, object]:
 def _title(values: dict[str, Any]) -> str:
     recipe, spec = values["recipe"], values["spec"]
     network = recipe.get("network", "MobileNetV2")
-    return f"Training of {network} at {spec['image_size']} px, {len(values['epochs'])} epochs"
+    epochs = quantity(len(values["epochs"]), "epoch")
+    return f"Training of {network} at {spec['image_size']} px, {epochs}"
 
 
 def _sentence(values: dict[str, Any]) -> str:
@@ -86,7 +89,7 @@ def _sentence(values: dict[str, Any]) -> str:
 def _use(folder: Path) -> str | None:
     """Return the command that uses the model, if the training's folder still has it."""
     model = folder / _MODEL
-    return f"feedbench predict {model} FILES" if model.is_file() else None
+    return f"{shlex.join(['feedbench', 'predict', str(model)])} FILES" if model.is_file() else None
 
 
 def _curves(epochs: list[dict[str, Any]]) -> Iterator[Part]:
@@ -109,6 +112,11 @@ def _positive(points: Line) -> Line:
     return [(x, y) for x, y in points if y is not None and y > 0]
 
 
+def _finite(value: float | None) -> float | None:
+    """Return a value that an axis can show; records of older versions may hold infinity."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _curve(epochs: list[dict[str, Any]], name: str, *, least: bool) -> Chart | None:
     """Return one measure in training and validation; None if it was not measured.
 
@@ -116,7 +124,7 @@ def _curve(epochs: list[dict[str, Any]], name: str, *, least: bool) -> Chart | N
         least: whether the smallest value is the best.
     """
     lines: dict[str, Line] = {
-        label: [(one["epoch"], one.get(field)) for one in epochs]
+        label: [(one["epoch"], _finite(one.get(field))) for one in epochs]
         for label, field in (("training", name), ("validation", f"validation_{name}"))
     }
     known = {label: line for label, line in lines.items() if any(y is not None for _, y in line)}
@@ -134,9 +142,12 @@ def _curve(epochs: list[dict[str, Any]], name: str, *, least: bool) -> Chart | N
 
 
 def _best(line: Line, name: str, *, least: bool) -> tuple[float, str]:
-    """Return the epoch with the best value, the first of equals, and a sentence that says so."""
+    """Return the epoch with the best value, and a sentence that says so.
+
+    It is the last of equals, as the epoch whose model a training keeps.
+    """
     points = [(y, x) for x, y in line if y is not None]
-    best, epoch = min(points) if least else max(points, key=lambda point: (point[0], -point[1]))
+    best, epoch = min(points, key=lambda point: (point[0], -point[1])) if least else max(points)
     value = f"{best:.3f}" if least else f"{best:.1%}"
     word = "lowest" if least else "highest"
     return epoch, f"{name[0].upper()}{name[1:]} is {word} after epoch {epoch:g}: {value}"

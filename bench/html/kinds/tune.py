@@ -11,7 +11,7 @@ from feedbench.bench.analysis.contention import busy_sentence
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, table_of
+from feedbench.bench.html.kinds.cells import Field, dots_chart, ratio_figure, table_of
 from feedbench.bench.html.kinds.commands import (
     model_options,
     repeat_section,
@@ -23,7 +23,9 @@ from feedbench.bench.html.kinds.over_time import DECIMATED, over_time, shown_of
 from feedbench.bench.html.kinds.pixels import pixels_beside
 from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import Chart, Code, Headline, Part, Report, Section, Text
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Trial
+from feedbench.bench.report.table import ratio_text
 from feedbench.bench.results.kinds import TuneResult
 from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune.race import Finding
@@ -90,7 +92,7 @@ def worth_chart(findings: Sequence[Finding]) -> Chart | None:
         Dot(
             _name(one),
             ratio.value,
-            f"{one.outcome} {ratio:.2f}",
+            f"{one.outcome} {ratio_text(ratio)}",
             ratio.low,
             ratio.high,
             _ROLES.get(one.outcome, "faint"),
@@ -126,7 +128,7 @@ _FIELDS: list[Field[Finding]] = [
     Field("configuration", lambda one: str(one.choice)),
     Field(
         "rate ratio [95 %]",
-        lambda one: figure(one.ratio, ".2f"),
+        lambda one: ratio_figure(one.ratio),
         "over blocks of the same rounds",
     ),
     Field("result", lambda one: one.outcome),
@@ -142,7 +144,7 @@ def _timed(record: TuneRecord) -> Iterator[Section]:
         return
     rows = sorted(record.timed, key=lambda one: -one.images_per_second)
     chart = dots_chart(
-        f"{len(rows)} configurations were timed, from {rows[-1].images_per_second:,.0f} to "
+        f"Timed: {quantity(len(rows), 'configuration')}, from {rows[-1].images_per_second:,.0f} to "
         f"{rows[0].images_per_second:,.0f} images/s",
         "Median images per second of each configuration.",
         [

@@ -1,6 +1,7 @@
 """The format of estimates, and every form that records hold them in."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,16 @@ def test_every_form_in_records_can_be_read(recorded):
 
 
 @pytest.mark.parametrize(
-    "wrong", [[1, 2], 3.0, {"median": 1, "low": 0.5}, {**dict(RATE), "sigma": 1}], ids=str
+    "wrong",
+    [
+        [1, 2],
+        3.0,
+        {"median": 1, "low": 0.5},
+        {**dict(RATE), "sigma": 1},
+        {"median": math.nan},
+        {"median": 1, "low": 0.5, "high": math.inf},
+    ],
+    ids=str,
 )
 def test_anything_else_is_refused(wrong):
     with pytest.raises(ValidationError):

@@ -123,7 +123,10 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["bench", "{photos}", "--alpha", "-1"], "--alpha: must be a number above 0, got -1.0"),
         (["limits", "{photos}", "--block-seconds", "0"], "--block-seconds: must be a number above"),
         (["bench", "{photos}", "--batch-size", "8", "--out", "{photos}"], "not empty"),
-        (["bench", "{photos}"], "batch_size 192 is more than the 48 training images"),
+        (
+            ["bench", "{photos}"],
+            "batch_size 192 is more than the 48 training images; use --batch-size 16 or less",
+        ),
         (["tune", "{photos}", "--batch-size", "100000000"], "more than the 48 training images"),
         (["diagnose", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
         (["limits", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
@@ -370,7 +373,7 @@ def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, t
     done = run("bench", photos, *options, *skip, "--out", tmp_path / "skip")
     (trial,) = read_trials(tmp_path / "skip")
     assert [image.row for image in trial.dropped] == [19]
-    assert "1 images failed and were dropped" in " ".join(done.stdout.split())
+    assert "(1 failed image dropped)" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

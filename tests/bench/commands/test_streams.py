@@ -1,6 +1,7 @@
 """Closed, full or removed outputs give an exit code and at most one line, never a traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_progress_that_a_terminal_does_not_take_now_is_dropped():
         for _ in range(100):
             stream.write("x" * 9_999 + "\n")
     os.close(reader)
+
+
+def test_a_line_is_written_once_if_ctrl_c_comes_just_after_it(tmp_path):
+    def interrupt(frame, event, function):
+        if event == "c_return" and frame.f_code.co_qualname == "_Progress.write":
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        stream = _progress_stream(file.fileno(), close=False)
+        sys.setprofile(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stream.write("comparing pixels\n")
+        stream.write("interrupted\n")
+    assert log.read_text() == "comparing pixels\ninterrupted\n"
 
 
 def test_a_reader_of_progress_that_is_gone_ends_the_command():

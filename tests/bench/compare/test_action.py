@@ -201,3 +201,22 @@ def test_a_base_that_was_not_fetched_is_one_line_that_says_what_to_do(job):
     assert line.startswith("::error::There is no revision origin/main")
     assert "fetch-depth: 0" in line
     assert job.ended["Measure"] is None
+
+
+def test_a_file_that_the_base_does_not_have_is_one_line_that_says_what_to_do(job):
+    assert job.run(loader="new.py:make") == 2
+    (line,) = (job.folder / "log").read_text().splitlines()
+    assert line.startswith("::error::HEAD has no file new.py. Name what to compare with")
+    assert job.ended["Measure"] is None
+
+
+def test_without_a_limit_the_comparison_is_only_reported(job):
+    assert job.run(**{"fail-if-slower": ""}) == 0
+    summary = (job.folder / "summary.md").read_text()
+    assert "over blocks of the same rounds" in summary
+    assert "--fail-if-slower" not in summary
+
+
+def test_the_documented_outputs_are_those_of_the_action():
+    page = (ROOT / "docs" / "ci.md").read_text()
+    assert [name for name in ACTION["outputs"] if f"output `{name}`" not in page] == []

@@ -1,6 +1,7 @@
 """compare pairs what can be compared, marks what differs, and refuses what means something else."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def pair(bench):
         {"tf_data": blocks(900, 4), "turbo": blocks(2000, 5), "packed": blocks(9000, 6)},
     )
     return base, run
+
+
+@pytest.mark.parametrize("other", ["before", "before/../before", "before/trials.jsonl"])
+def test_a_run_compared_with_itself_is_said_to_be_the_same_record(
+    call, bench, tmp_path, monkeypatch, other
+):
+    base = bench("before", {"turbo": blocks(1000, 1)})
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call("compare", base, other)
+    assert code == 0
+    assert "Two of the runs are the same record." in out
 
 
 def test_the_same_loader_is_compared_and_the_others_are_listed(call, pair, tmp_path):
@@ -367,6 +379,21 @@ def test_a_run_that_other_programs_disturbed_is_named(call, pair):
     _, out, _ = call("compare", *pair)
     assert "Other programs used up to 1.5 of 2 cores during after. They slow a loader" in out
     assert "Other programs" not in call("compare", pair[0], pair[0])[1]
+
+
+def test_the_end_of_an_interval_that_excludes_1_is_not_printed_as_1(call, bench):
+    rates = {"before": [1000.0, 1001.0, 1002.0], "after": [996.0, 997.0, 998.0]}
+    runs = [bench(name, {"turbo": one}) for name, one in rates.items()]
+    code, out, _ = call("compare", *runs)
+    assert code == 0
+    assert "0.9960 [0.9925, 0.9995]" in out
+    assert "turbo (× 0.9960 [0.9925, 0.9995])" in out
+
+
+def test_the_blocks_of_a_rate_without_any_in_its_record_are_unknown(call):
+    limits = RESULTS / "limits" / "clothing"
+    _, out, _ = call("compare", limits, limits)
+    assert set(re.findall(r"disk, cold, \d+ at once .*?cannot tell (\S+)", out)) == {"–"}
 
 
 def test_rates_below_10_keep_their_digits(call, bench):

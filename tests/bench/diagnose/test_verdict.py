@@ -194,6 +194,35 @@ def test_the_waterfall_leads_from_the_consumers_rate_to_the_measured_one(
     assert pictures.faults(figure) == []
 
 
+def test_white_texts_of_the_waterfall_lie_within_their_bars(tmp_path, pictures):
+    """The second of these causes begins in the middle, where no side has half of the width."""
+    published = read_diagnosis(RESULTS / "beyond" / "service" / "diagnosis" / RECORD)
+    draw_waterfall(derive_diagnosis(published), tmp_path / "waterfall.png", "a test")
+    (figure,) = pictures.saved
+    renderer, steps = figure.canvas.get_renderer(), figure.axes[0]
+    bars = [bar.get_window_extent(renderer) for bar in steps.patches]
+    texts = [
+        text.get_window_extent(renderer) for text in steps.texts if text.get_color() == "white"
+    ]
+    assert texts
+    for text in texts:
+        (bar,) = [bar for bar in bars if bar.y0 <= text.y0 <= bar.y1]
+        assert bar.x0 <= text.x0 <= text.x1 <= bar.x1
+    assert pictures.faults(figure) == []
+
+
+@pytest.mark.parametrize("name", ["plan/diagnosis", "diagnose-clothing/at-224/one-core"])
+def test_wide_intervals_of_parts_and_their_rates_lie_within_the_axis(name, tmp_path, pictures):
+    diagnosis = derive_diagnosis(read_diagnosis(RESULTS / name / RECORD))
+    draw_waterfall(diagnosis, tmp_path / "waterfall.png", "a test")
+    (figure,) = pictures.saved
+    parts, renderer = figure.axes[-1], figure.canvas.get_renderer()
+    (low, high), axes = parts.get_xlim(), parts.get_window_extent(renderer)
+    for one in diagnosis.ceilings:
+        assert low < one.images_per_second.low <= one.images_per_second.high < high
+    assert all(text.get_window_extent(renderer).x1 <= axes.x1 for text in parts.texts)
+
+
 def test_without_a_verdict_the_parts_are_drawn_and_the_missing_one_is_said(
     make_record, tmp_path, pictures
 ):

@@ -22,6 +22,11 @@ def test_a_table_has_a_rule_below_its_heading_with_figures_to_the_right():
     )
 
 
+def test_a_name_in_a_heading_is_escaped():
+    table = TableData("rates", [words("a|<b>\x1b[31m", "name", str)], ["turbo"])
+    assert as_markdown([table]).splitlines()[0] == r"| a\|&lt;b&gt;�[31m |"
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

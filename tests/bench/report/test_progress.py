@@ -11,6 +11,7 @@ from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Host
 from feedbench.bench.report import live_bench
 from feedbench.bench.report.live_bench import BenchDisplay
+from feedbench.bench.report.live_text import duration
 from feedbench.bench.report.pace import Pace
 from feedbench.bench.report.progress import (
     bench_progress,
@@ -167,22 +168,25 @@ def test_blocks_after_the_choice_are_counted_from_the_start(pipe, events):
     assert text[-2] == f"[49/56] the winner again, alone, for the rate to expect: {again[0].choice}"
 
 
-@pytest.mark.parametrize(("block_s", "is_said"), [(4.0, False), (23.0, True)])
+@pytest.mark.parametrize(
+    ("block_s", "planned_s", "takes"),
+    [(4.0, 4, ""), (23.0, 4, "23 s instead of 4 s"), (0.16, 0.1, "0.16 s instead of 0.1 s")],
+)
 def test_blocks_that_take_much_longer_than_planned_are_said_once(
-    pipe, events, monkeypatch, block_s, is_said
+    pipe, events, monkeypatch, block_s, planned_s, takes
 ):
     now = [0.0]
     monkeypatch.setattr(live_bench, "Pace", partial(Pace, clock=lambda: now[0]))
-    with bench_progress(pipe, plan_of(events)) as on_event:
+    plan = plan_of(events)
+    plan = replace(plan, timing=plan.timing.model_copy(update={"block_seconds": planned_s}))
+    with bench_progress(pipe, plan) as on_event:
         for event in events:
             now[0] += block_s * (event.kind == "block")
             on_event(event)
     said = [line for line in lines(pipe) if line.startswith("A block takes")]
-    count = len({event.index for event in events})
-    minutes = round(count * BLOCKS * block_s / 60)
-    assert said == is_said * [
-        f"A block takes 23 s instead of 4 s, with its 10 steps: up to {minutes} min in all."
-    ]
+    in_all = duration(len({event.index for event in events}) * BLOCKS * block_s)
+    expected = f"A block takes {takes}, with its 10 steps: up to {in_all} in all."
+    assert said == bool(takes) * [expected]
 
 
 def test_cores_that_other_programs_use_are_named_while_it_runs(pipe, events):
@@ -228,11 +232,13 @@ def test_a_single_trial_is_not_called_trials():
     assert ": 1 trial × (" in duration_text(1, Timing())
 
 
-@pytest.mark.parametrize(("blocks", "least"), [(1, "45 s"), (7, "3 min")])
-def test_the_duration_is_stated_beforehand(blocks, least):
+@pytest.mark.parametrize(
+    ("blocks", "noun", "least"), [(1, "block", "45 s"), (7, "blocks", "3 min")]
+)
+def test_the_duration_is_stated_beforehand(blocks, noun, least):
     timing = Timing(blocks=blocks, block_seconds=4, warm_up_seconds=5)
     assert duration_text(5, timing) == (
-        f"At least {least}: 5 trials × (5 s of warm-up + {blocks} blocks of 4 s). Slow steps and "
+        f"At least {least}: 5 trials × (5 s of warm-up + {blocks} {noun} of 4 s). Slow steps and "
         "the start of each process add to that."
     )
 

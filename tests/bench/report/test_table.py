@@ -202,6 +202,14 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
     )
 
 
+def test_a_higher_rate_after_the_choice_was_no_luck_and_may_be_within_a_wide_interval(trial):
+    blocks = [879, 1799, 1965, 1985, 2027, 1996]
+    summary = summarize([trial("tf_data", blocks, chosen_before=3), trial("turbo", [900] * 3)])
+    assert summary.trials[0].images_per_second.contains(1996)
+    assert "The 1,799 in the table come from the blocks that chose it." in verdict(summary)
+    assert "measure again" not in verdict(summary)
+
+
 def test_the_verdict_writes_the_utilization_as_the_table_does(trial, shown):
     by_noise = summarize(
         [trial("tf_data", [1000, 1030, 1000]), trial("synthetic", [1000, 1010, 990])]

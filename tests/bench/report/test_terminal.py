@@ -1,6 +1,7 @@
 """Names are printed as they are: neither markup nor escape sequences in them have an effect."""
 
 import io
+import signal
 
 import pytest
 from rich.table import Table
@@ -31,6 +32,25 @@ def terminal(request) -> Terminal:
 def test_brackets_and_emoji_codes_in_names_are_printed(terminal, make):
     terminal.print(make(NAME))
     assert terminal.file.getvalue().count(NAME) == {str: 1, Text: 1, table: 5}[make]
+
+
+class _Interrupted(io.StringIO):
+    """A file whose reader presses Ctrl-C as soon as there is a text."""
+
+    def write(self, text: str) -> int:
+        is_first = not self.getvalue()
+        written = super().write(text)
+        if is_first:
+            signal.raise_signal(signal.SIGINT)
+        return written
+
+
+def test_a_line_is_printed_once_if_ctrl_c_comes_while_it_is_written():
+    terminal = Terminal(file=_Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        terminal.print("comparing pixels")
+    terminal.print("interrupted")
+    assert terminal.file.getvalue() == "comparing pixels\ninterrupted\n"
 
 
 @pytest.mark.parametrize("make", [str, Text, table], ids=["line", "text", "table"])

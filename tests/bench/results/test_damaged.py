@@ -1,6 +1,7 @@
 """A record with one wrong value is read, or refused in one line; it never ends in a traceback."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -174,6 +175,29 @@ def test_one_wrong_value_is_read_or_refused_in_one_line(record, copies):
             check(error, path)
         except Exception as error:
             error.add_note(str(damage))
+            raise
+
+
+EXTREME = (math.nan, math.inf, 10**400, 1e308, 1e-320)
+PLACES = [
+    ("peak_memory_bytes",),
+    *(("blocks", 0, name) for name in ("seconds", "images", "cpu_s", "disk_read_bytes")),
+    *(("blocks", 0, name, 0) for name in ("wait_s", "step_s")),
+]
+
+
+@pytest.mark.parametrize("value", EXTREME, ids=["nan", "inf", "401 digits", "1e308", "1e-320"])
+def test_a_number_that_no_measurement_gives_is_read_or_refused_in_one_line(value, copies):
+    base, path, values = copies(RESULTS / "clothing-cpu" / "trials.jsonl")
+    for place in PLACES:
+        damage = Damage((0, *place), value)
+        write(path, damaged(values, damage))
+        try:
+            use(path, base)
+        except BenchError as error:
+            check(error, path)
+        except Exception as error:
+            error.add_note(str(damage)[:200])
             raise
 
 

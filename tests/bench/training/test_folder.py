@@ -150,6 +150,8 @@ def test_a_refused_training_leaves_its_folder_only_if_it_holds_something(tmp_pat
         (lambda values: values["epochs"][2].pop("images"), r"epochs.*2.*images"),
         (lambda values: values["epochs"].clear(), "epochs"),
         (lambda values: values["epochs"][0].update(train_s="long"), "train_s"),
+        (lambda values: values["epochs"][0].update(train_s="5"), "train_s"),
+        (lambda values: values["images"]["train"].update(hat="5"), "images.train.*hat"),
         (lambda values: values.update(spec=[]), "spec"),
         (lambda values: values.pop("loader"), "loader"),
         (lambda values: values["promise"].pop("text"), "promise.*text"),

@@ -41,6 +41,13 @@ def test_fields_that_differ_from_their_default_are_bold(result):
     assert fields["momentum"] == "0.9"
 
 
+def test_a_validation_loss_that_is_no_finite_number_is_said_in_words(result):
+    *others, last = result["epochs"]
+    card = model_card({**result, "epochs": [*others, {**last, "validation_loss": None}]})
+    accuracy = f"{last['validation_accuracy']:.1%}"
+    assert f"- Validation: accuracy {accuracy}, loss is no finite number" in card
+
+
 def test_the_card_of_a_training_without_a_test_split_says_so(result):
     card = model_card({**result, "test": None, "per_class": []})
     assert "there was no test split" in card

@@ -1,5 +1,6 @@
 """What a finished training cannot write is one line, and the training can be resumed."""
 
+import math
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ import keras
 import pytest
 
 from feedbench.bench.files import write_json
-from feedbench.bench.training.results import resumable
+from feedbench.bench.training.results import _known, resumable
 from feedbench.trainer import CheckpointError
 from feedbench.trainer.saved_model import save_model
 
@@ -43,3 +44,8 @@ def test_a_result_that_a_full_disk_does_not_take_can_be_written_later(tmp_path):
     with pytest.raises(CheckpointError) as raised, full_disk(0), resumable(tmp_path):
         write_json(path, {"epochs": []})
     assert str(raised.value) == f"{path}: {REMEDY}"
+
+
+def test_numbers_that_json_lacks_are_unknown_also_among_the_metrics_of_an_own_model():
+    epoch = {"epoch": 1, "loss": math.inf, "accuracy": 0.5, "metrics": {"auc": math.nan}}
+    assert _known(epoch) == {"epoch": 1, "loss": None, "accuracy": 0.5, "metrics": {"auc": None}}

@@ -39,13 +39,13 @@ def folder(tmp_path):
 
 
 def test_complete_epochs_are_read_as_from_a_training_json(folder):
-    history = [epoch(1, metrics={"recall": 0.75}), epoch(2, accuracy=math.nan)]
+    history = [epoch(1, metrics={"recall": 0.75}), epoch(2, accuracy=math.nan, loss=math.inf)]
     write_history(history, folder / HISTORY)
     result = read_result(folder)
     first, second = result.values["epochs"]
     assert (first["epoch"], first["images"], first["loss"]) == (1, 400, 1.25)
     assert first["metrics"] == {"recall": 0.75}
-    assert second["accuracy"] is None
+    assert second["accuracy"] is second["loss"] is None
     assert result.is_measured
     text = result.values["promise"]["text"]
     assert text.startswith("Not finished: complete epochs: 2 of 5. To resume: feedbench train DATA")

@@ -1,5 +1,6 @@
 """What cannot run on these images or this machine is refused before anything starts."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,16 @@ def test_a_batch_larger_than_the_data_is_refused(rows):
     check_feasible(BatchSpec(batch_size=48), rows)
     with pytest.raises(PlanError, match="batch_size 49 is more than the 48 training images"):
         check_feasible(BatchSpec(batch_size=49), rows)
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 48, 160, 191])
+def test_the_batch_size_that_is_proposed_fits_twice_if_that_is_possible(images):
+    rows = range(images)
+    with pytest.raises(PlanError, match="use --batch-size") as refused:
+        check_feasible(BatchSpec(), rows)
+    proposed = int(re.search(r"--batch-size (\d+) or less", str(refused.value))[1])
+    check_feasible(BatchSpec(batch_size=proposed), rows)
+    assert proposed == 1 or 2 * proposed <= images < 4 * proposed
 
 
 def test_two_batches_larger_than_the_memory_are_refused(rows, monkeypatch):

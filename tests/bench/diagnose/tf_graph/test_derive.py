@@ -8,6 +8,7 @@ from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.diagnose.notes import notes
 from feedbench.bench.diagnose.own import Observed, Opened
 from feedbench.bench.diagnose.record import Part
+from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode, ModelRun
 from feedbench.bench.diagnose.tf_graph.stages import GraphStage
@@ -139,3 +140,8 @@ def test_records_of_other_loaders_have_no_mistakes(make_record):
     diagnosis = derive_diagnosis(make_record())
     assert (diagnosis.mistakes, diagnosis.gain_of_all) == ([], None)
     assert "In your pipeline" not in diagnosis.verdict
+
+
+def test_a_method_whose_name_is_no_python_name_claims_no_node():
+    stages = [STAGES[0], STAGES[1].model_copy(update={"method": "[red]("}), STAGES[2]]
+    assert aligned([ChainNode(name=name) for name in ("Map", "BatchV2")], stages) == [[0], [], [1]]

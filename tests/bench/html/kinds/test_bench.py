@@ -8,6 +8,7 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.html.cells import shown
+from feedbench.bench.html.kinds import samples
 from feedbench.bench.html.kinds.commands import suite_text, train_command
 from feedbench.bench.html.kinds.over_time import COLUMNS
 from feedbench.bench.html.parts import Chart, Details, Table, Text
@@ -269,3 +270,11 @@ def test_waits_that_exceed_their_block_do_not_swell_the_page(page, measured):
 def test_the_page_has_each_block_once(page, measured):
     made = page(result_of(measured("turbo", FAST), measured("keras_pil", SLOW)))
     assert [one.title for one in made.of(Table)].count("Blocks") == 2
+
+
+def test_of_very_many_blocks_the_first_of_each_trial_are_listed(page, measured, monkeypatch):
+    monkeypatch.setattr(samples, "_MOST_BLOCKS", 6)
+    trials = [measured(name, [100, 101, 102, 103, 104]) for name in ("turbo", "tf_data")]
+    made = page(BenchResult(Path("trials.jsonl"), trials, summarize(trials)))
+    tables = [one for one in made.of(Table) if one.title == "Blocks"]
+    assert [(len(one.rows), one.note) for one in tables] == [(3, "The first 3 of 5 blocks.")] * 2

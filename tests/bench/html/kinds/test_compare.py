@@ -68,6 +68,15 @@ def test_slower_rates_come_first_and_a_failed_one_is_in_the_table(page, comparis
     assert results["tf_data"] == "failed"
 
 
+def test_a_run_compared_with_the_old_choice_in_it_is_named_once_and_is_no_base(page, comparison):
+    alone = {"is_paired": True, "runs": comparison.runs[:1], "unpaired": [], "differences": []}
+    pairs = [one.model_copy(update={"run": 0}) for one in comparison.pairs]
+    paired = comparison.model_copy(update={**alone, "pairs": pairs})
+    made = page(CompareResult(Path("compare.json"), paired))
+    assert made.report.title == "New against old in before"
+    assert "(base)" not in made.text
+
+
 def test_what_differs_and_the_failed_gate_are_said(page, comparison):
     made = page(CompareResult(Path("compare.json"), comparison))
     styles = {part.text: part.style for part in made.of(Text)}

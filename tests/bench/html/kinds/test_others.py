@@ -1,6 +1,7 @@
 """Reports of the other kinds where something is missing, failed, odd or very large."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,21 @@ def test_three_classes_have_a_matrix_of_counts(page, tmp_path):
     assert len(cells) == 9
     counts = {(one["true"], one["predicted"]): one["count"] for one in cells if one["count"]}
     assert counts == {("a", HOSTILE): 2, ("c", "a"): 1}
+
+
+def test_an_infinite_loss_is_left_out_of_the_curves(page, tmp_path):
+    values = read_result(RESULTS / "clothing-training" / "tuned").values
+    first, *others = values["epochs"]
+    epochs = [{**first, "loss": math.nan, "validation_loss": math.inf}, *others]
+    made = page(TrainingResult(tmp_path / "training.json", {**values, "epochs": epochs}))
+    shown = made.chart("Validation loss is lowest").spec["data"]["values"]
+    assert len(shown) == 2 * len(others)
+
+
+def test_of_equally_frequent_confusions_the_first_by_class_is_named(page, tmp_path):
+    made = page(a_training(tmp_path, ["a", "b", "c"], ["c", "b", "a"]))
+    assert made.chart("The most frequent confusion: a taken for b")
+    assert [row["true class"] for row in made.table("Confused classes")] == ["a", "b", "c"]
 
 
 def test_training_without_a_test_split_or_predictions(page, tmp_path):

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from published import RESULTS, published
 
-from feedbench.bench.html.parts import Chart
+from feedbench.bench.html.parts import Chart, Text
 from feedbench.bench.results.find import find_record, find_runs, read_result
 
 FILES = published(
@@ -109,6 +109,14 @@ def test_effects_of_a_study_are_those_of_show(page):
     ]
 
 
+@pytest.mark.parametrize("name", ["scratch", "balanced", "tuned"])  # the first two have equals
+def test_the_marked_epoch_of_a_training_is_the_one_whose_model_was_kept(page, name):
+    result = read_result(RESULTS / "clothing-training" / name)
+    accuracies = [one["validation_accuracy"] for one in result.values["epochs"]]
+    kept = max(n for n, one in enumerate(accuracies, 1) if one == max(accuracies))
+    assert page(result).chart(f"Validation accuracy is highest after epoch {kept}: ")
+
+
 def test_epochs_and_confusions_of_a_training_are_those_of_its_files(page):
     result = read_result(RESULTS / "clothing-training" / "tuned")
     made = page(result)
@@ -121,3 +129,15 @@ def test_epochs_and_confusions_of_a_training_are_those_of_its_files(page):
     right = sum(cell["count"] for cell in cells if cell["true"] == cell["predicted"])
     images = sum(cell["count"] for cell in cells)
     assert right / images == pytest.approx(result.values["test"]["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("beyond/service/diagnosis", ["1,764 images/s", "1,712, is of a"]), ("diagnose-clothing", [])],
+    ids=["two rates", "one rate"],
+)
+def test_where_two_rates_end_to_end_differ_a_note_says_which_is_which(page, name, said):
+    texts = [one.text for one in page(read_result(RESULTS / name)).of(Text)]
+    notes = [text for text in texts if text.startswith("End to end, causes and predictions start")]
+    assert len(notes) == bool(said)
+    assert all(part in notes[0] for part in said)
