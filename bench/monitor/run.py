@@ -200,7 +200,7 @@ class Run:
             model.jax_state_sync()
         is_quiet = wait_until_quiet()
         meters = Meters(training_gpus(), _HOST_PERIOD_S)
-        with preserved(model), _training(model, self._fit.backend), meters:
+        with preserved(model, draws=is_quiet), _training(model, self._fit.backend), meters:
             before = used_now()
             timed = ceiling_blocks(
                 step_on(model, self._fetches, self._fit.backend),
