@@ -84,13 +84,17 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
         name: of its file.
 
     Raises:
-        PlanError: it would have to name too many files that are left out.
+        PlanError: the loader does not read that source, or the module would have to name too many
+            files that are left out.
     """
     layout = None if manifest is None else manifest.layout
     left_out = () if manifest is None else _left_out(manifest, choice.loader)
     request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
     is_plain = manifest is None or not manifest.is_remote
     write = choice.loader.code if is_plain and layout in (None, *CODE_LAYOUTS) else stream_code
+    if write is stream_code and manifest is not None and not choice.loader.can_read(manifest):
+        source = printable(str(manifest.source or manifest.root))
+        raise PlanError(f"{choice.loader.name} does not read {source}; export another loader")
     code = write(request)
     origin = [_in_docstring(paragraph) for paragraph in _origin(choice, today)]
     docstring = "\n\n".join([_first_line(choice.spec), *origin, code.usage])

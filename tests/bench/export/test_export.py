@@ -107,6 +107,15 @@ def test_a_source_without_images_is_named_by_the_file(export, tmp_path):
         make_dataset("photos")
 
 
+def test_a_loader_that_does_not_read_the_source_is_not_exported(export, tar_shards, tmp_path):
+    code, _, error = export("keras_directory", "--data", tar_shards)
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith(
+        f"feedbench: keras_directory does not read {tar_shards}; export another"
+    )
+    assert not (tmp_path / "input_pipeline.py").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
