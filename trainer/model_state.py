@@ -9,15 +9,20 @@ from typing import Any
 def model_variables(model: Any) -> list[Any]:
     """Weights, metrics and seeds of a model, and the variables of every optimizer that it holds.
 
-    Those that Keras does not list are found in the attributes of the model: its own `train_step`
-    may use optimizers and raw variables of TensorFlow there.
+    Those that Keras does not list are found in the attributes of the model and of the layers and
+    models inside it: its own `train_step` may use optimizers and raw variables of TensorFlow there.
     """
     optimizer = getattr(model, "optimizer", None)
     known = [
         *model.variables,
         *model.metrics_variables,
         *([] if optimizer is None else optimizer.variables),
-        *(variable for value in vars(model).values() for variable in _variables_in(value)),
+        *(
+            variable
+            for layer in model._flatten_layers()  # noqa: SLF001  Keras has no public name for it
+            for value in vars(layer).values()
+            for variable in _variables_in(value)
+        ),
     ]
     return list({id(variable): variable for variable in known}.values())
 

@@ -96,10 +96,10 @@ class ModelTrainer(TrainerBase):
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next step; NaN if the model has no optimizer of its own."""
+        """The learning rate of the next step; NaN if the model has no optimizer, or several."""
         self._run.settle()
-        optimizer = self._model.optimizer
-        return math.nan if optimizer is None else float(as_array(optimizer.learning_rate))
+        rate = getattr(self._model.optimizer, "learning_rate", None)
+        return math.nan if rate is None else float(as_array(rate))
 
     @property
     def variables(self) -> list[Any]:

@@ -30,7 +30,7 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.overlay import chosen_loader, recipe_of
+from feedbench.bench.commands.overlay import chosen_loader, one_loader, recipe_of
 from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_diagnosis import run_diagnosis
 from feedbench.bench.errors import PlanError
@@ -118,7 +118,7 @@ def diagnose(
     consumer = given[Suite].get("consumer", "train")
     if consumer != "train" and not consumer.startswith("emulated:"):
         raise PlanError(f"--consumer {consumer}: must be train or emulated:NAME")
-    best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
+    best = chosen_loader(one_loader(loader) or DEFAULT_LOADER, set_, given)
     devices = chosen_devices(given, best.devices if consumer == "train" else ONE)
     if consumer != "train" and devices != ONE:
         raise PlanError(f"--devices {devices}: needs --consumer train, got {consumer}")

@@ -45,9 +45,14 @@ def export(
     from feedbench.bench.errors import PlanError, RecordError
     from feedbench.bench.export.module import exported, module_text
     from feedbench.bench.files import write_text
+    from feedbench.loaders import printable
 
-    if out.suffix != ".py":
-        raise PlanError(f"--out {out}: the name of a Python file must end in .py")
+    stem = out.stem
+    if out.suffix != ".py" or not stem.isprintable() or set(stem) & {".", '"', "\\"}:
+        raise PlanError(
+            f"--out {printable(str(out))}: the name of a Python file must end in .py, without "
+            "another dot, quotes or backslashes"
+        )
     if out.exists():
         raise RecordError(f"{out}: exists; name another file with --out, or remove it")
     if blacklist is not None and data is None:

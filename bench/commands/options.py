@@ -52,8 +52,8 @@ Data = Annotated[
         "shards may lie in object storage: s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
     ),
 ]
-Loader = Annotated[
-    str | None,
+Loader = Annotated[  # a list, because a second one would replace the first without a word
+    list[str] | None,
     typer.Option(
         "--loader",
         metavar="LOADER",

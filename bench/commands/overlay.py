@@ -88,6 +88,20 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
     return list(named.values())
 
 
+def one_loader(loaders: Sequence[str] | None) -> str | None:
+    """Return the loader that `--loader` names, for a command that takes one; None without any.
+
+    Raises:
+        PlanError: several are named.
+    """
+    if loaders and len(loaders) > 1:
+        raise PlanError(
+            f"--loader: this command takes one loader, got {' and '.join(loaders)}; feedbench "
+            "bench compares several"
+        )
+    return loaders[0] if loaders else None
+
+
 def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) -> Best:
     """Return the loader that `--loader` names, with its settings and batch spec overridden.
 

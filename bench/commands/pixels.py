@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,12 +24,16 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.overlay import chosen_loaders, spec_of
-from feedbench.bench.errors import NOTHING_DONE, PlanError
+from feedbench.bench.errors import NOTHING_DONE, PlanError, TrialError
 from feedbench.bench.plan.plan import Choice, PixelCheck, expand
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import BatchSpec, Manifest, check_package, parse_spec
+
+if TYPE_CHECKING:
+    from feedbench.bench.pixels.messages import PixelJob
+    from feedbench.bench.pixels.result import PixelComparison
 
 _BATCH_SIZE, _IMAGES = 32, 200
 
@@ -55,7 +61,6 @@ def pixels(
 ) -> None:
     """All loaders are compared with the first; without --loader, all that read images."""
     from feedbench.bench.files import write_result
-    from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import parts
 
@@ -79,16 +84,33 @@ def pixels(
             worst_images=worst,
             sheet=sheet.absolute() if sheet else None,
         )
-        comparison = check_pixels(
-            job,
-            Path(folder) / "log",
-            on_reading=lambda name: progress.print(f"reading with {name}", highlight=False),
+        comparison = _compared(
+            job, lambda name: progress.print(f"reading with {name}", highlight=False)
         )
     if json is not None:
         write_result(json, comparison.model_dump())
     print_parts(terminal, parts(comparison))
     if not all(loader.within for loader in comparison.loaders if loader.comparable):
         raise typer.Exit(NOTHING_DONE)
+
+
+def _compared(job: PixelJob, on_reading: Callable[[str], None]) -> PixelComparison:
+    """Compare; what libraries write to standard error stays if a message names its file."""
+    from feedbench.bench.pixels.check import check_all_pixels
+
+    descriptor, log = tempfile.mkstemp(prefix="feedbench-pixels-", suffix=".log")
+    os.close(descriptor)
+    told = ""
+    try:
+        comparison = check_all_pixels(job, Path(log), on_reading=on_reading)
+        told = " ".join(filter(None, (loader.error for loader in comparison.loaders)))
+    except TrialError as error:
+        told = str(error)
+        raise
+    finally:
+        if log not in told:
+            Path(log).unlink()
+    return comparison
 
 
 def _choices(

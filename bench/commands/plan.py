@@ -20,6 +20,7 @@ from feedbench.bench.commands.options import (
     list_images,
 )
 from feedbench.bench.commands.output import console, print_parts, result_folder
+from feedbench.bench.commands.overlay import one_loader
 from feedbench.bench.commands.plan_costs import costs_in, measured_now
 from feedbench.bench.errors import PlanError
 
@@ -117,11 +118,12 @@ def plan(
         raise PlanError(
             "--from: the batches are those of the run; leave out --image-size and --batch-size"
         )
+    chosen = one_loader(loader)
     manifest = list_images(data, blacklist).only("train")
-    found = costs_in(from_, loader, set_) if from_ else None
+    found = costs_in(from_, chosen, set_) if from_ else None
     folder = result_folder(out, "plan")
     if found is None:
-        manifest, costs = measured_now(manifest, given, loader, set_, profile, folder, seconds)
+        manifest, costs = measured_now(manifest, given, chosen, set_, profile, folder, seconds)
     else:
         costs = found
     size = costs.image_size

@@ -244,7 +244,7 @@ def compare_pixels(
     """
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
-    from feedbench.bench.pixels.check import check_again_without_own
+    from feedbench.bench.pixels.check import check_all_pixels
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
@@ -265,7 +265,8 @@ def compare_pixels(
             tolerance=plan.pixels.tolerance,
             on_error="skip",
         )
-        comparison = check_again_without_own(job, folder / "pixels.log", plan.timing.time_limit)
+        limit_s = plan.timing.time_limit
+        comparison = check_all_pixels(job, folder / "pixels.log", limit_s=limit_s)
     except TrialError as error:
         on_line(f"Pixels were not compared: {error}")
         return not_compared(choices, plan.pixels.tolerance, str(error))

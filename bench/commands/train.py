@@ -27,7 +27,7 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
+from feedbench.bench.commands.overlay import chosen_loader, one_loader, recipe_of, spec_of
 from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_training import resume_command, run_training
 from feedbench.bench.errors import PlanError
@@ -117,7 +117,7 @@ def train(
         cluster=members,
     )
     if resume is None:
-        best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
+        best = chosen_loader(one_loader(loader) or DEFAULT_LOADER, set_, given)
         parsed_recipe = parse_model(
             Recipe, recipe_of(best.recipe, recipe, given), str(recipe or "recipe")
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,6 +126,11 @@ def _keras_file(path: Path) -> ModelFile:
             f"--model {printable(str(path))}: {error.strerror}; name a .keras file, or a function "
             "such as model.py:build"
         ) from error
+    if not zipfile.is_zipfile(path):
+        raise PlanError(
+            f"--model {printable(str(path))}: no zip, as a .keras file is, or it ends too early; "
+            "save the model again by model.save"
+        )
     return ModelFile(file=str(path.absolute()), sha256=digest)
 
 

@@ -103,9 +103,18 @@ def diagnose(
         finally:
             session.close()
     for part in record.parts:
-        if part.name in ("loader", "consumer", "end to end") and not part.blocks:
-            raise TrialError(f"{part.name}: {part.error}", session.details)
+        _check_measured(part, session.details)
     return record
+
+
+def _check_measured(part: Part, details: str) -> None:
+    """Check that a part without which there is no diagnosis has been timed.
+
+    Raises:
+        TrialError: it has not.
+    """
+    if part.name in ("loader", "consumer", "end to end") and not part.blocks:
+        raise TrialError(f"{part.name}: {part.error}", details)
 
 
 class _Session:
@@ -291,6 +300,8 @@ class _Session:
         for measurement in self._measurements_of(key):
             measurement.update(error=str(error))
         self._tell("failed", f"{self._name_of(key)}: {error}")
+        for measurement in self._measurements_of(key):
+            _check_measured(measurement.part, self.details)
 
     def _name_of(self, key: str) -> str:
         parts = [] if key == STAGES else [one.part for one in self._measurements_of(key)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from dataclasses import dataclass
 from datetime import date
@@ -83,21 +84,31 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
         name: of its file.
 
     Raises:
-        PlanError: it would have to name too many files that are left out.
+        PlanError: the loader does not read that source, or the module would have to name too many
+            files that are left out.
     """
     layout = None if manifest is None else manifest.layout
     left_out = () if manifest is None else _left_out(manifest, choice.loader)
     request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
     is_plain = manifest is None or not manifest.is_remote
     write = choice.loader.code if is_plain and layout in (None, *CODE_LAYOUTS) else stream_code
+    if write is stream_code and manifest is not None and not choice.loader.can_read(manifest):
+        source = printable(str(manifest.source or manifest.root))
+        raise PlanError(f"{choice.loader.name} does not read {source}; export another loader")
     code = write(request)
-    docstring = "\n\n".join([_first_line(choice.spec), *_origin(choice, today), code.usage])
+    origin = [_in_docstring(paragraph) for paragraph in _origin(choice, today)]
+    docstring = "\n\n".join([_first_line(choice.spec), *origin, code.usage])
     return f'"""{docstring}\n"""\n\n{code.body}'.replace("THIS_FILE", name)
 
 
 def _first_line(spec: BatchSpec) -> str:
     side = spec.image_size
     return f"Input pipeline: batches of {spec.batch_size} images of {side} × {side} pixels."
+
+
+def _in_docstring(text: str) -> str:
+    """Return a text with the names of files in it as a docstring can hold it."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _place(text: str) -> str:
@@ -109,7 +120,7 @@ def _place(text: str) -> str:
 def _origin(choice: Exported, today: date) -> list[str]:
     """Where the choice comes from, and how fast it was, as paragraphs."""
     best, named = choice.best, Choice(loader=choice.loader.name, settings=choice.best.settings)
-    source = "" if choice.text == choice.loader.name else f", from {_place(choice.text)}"
+    source = "" if choice.text == choice.loader.name else f", from {printable(_place(choice.text))}"
     paragraphs = [f"Written by `feedbench export` on {today}: {named}{source}."]
     if best.predicted is not None:
         rate = f"{best.predicted.images_per_second:,.0f}"
@@ -142,4 +153,4 @@ def _left_out(manifest: Manifest, loader: Loader) -> tuple[str, ...]:
             f"{manifest.root}: {len(names):,} files are left out, too many to name in code, such "
             f"as {printable(names[0])}; remove them, feedbench scan --bad lists them"
         )
-    return tuple(name.decode("utf-8", "backslashreplace") for name in names)
+    return tuple(map(os.fsdecode, names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +79,25 @@ def tree_memory(pid: int) -> int:
             with suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss
     return total
+
+
+def outside_group(pid: int) -> list[psutil.Process]:
+    """Return the children of a process that have left its process group; none if it has ended."""
+    outside = []
+    with suppress(ProcessLookupError):
+        group = os.getpgid(pid)
+        for process in _tree(pid)[1:]:
+            with suppress(ProcessLookupError):
+                if os.getpgid(process.pid) != group:
+                    outside.append(process)
+    return outside
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes; those that have ended are ignored."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _tree(pid: int | None) -> list[psutil.Process]:

@@ -30,6 +30,7 @@ from feedbench.bench.monitor.window import (
 from feedbench.bench.record import Block, TimedBlock, Trial, WarmUp
 from feedbench.loaders import BASELINE, printable
 
+_MORE_BATCHES = "train on more batches, or lower FitMonitor(warm_up=...)"
 _HOST_PERIOD_S = 1.0  # the meters take Python's lock from the training
 
 
@@ -200,7 +201,7 @@ class Run:
             model.jax_state_sync()
         is_quiet = wait_until_quiet()
         meters = Meters(training_gpus(), _HOST_PERIOD_S)
-        with preserved(model), _training(model, self._fit.backend), meters:
+        with preserved(model, draws=is_quiet), _training(model, self._fit.backend), meters:
             before = used_now()
             timed = ceiling_blocks(
                 step_on(model, self._fetches, self._fit.backend),
@@ -233,9 +234,11 @@ class Run:
 
     def _why_no_block(self) -> str:
         seen, warm_up = self._fetches.count(), self._window.warm_up
+        has_only_first = len(self._epochs) > 1 and all(len(one.ended) < 2 for one in self._epochs)
+        remedy = "give fit epochs of more steps" if has_only_first else _MORE_BATCHES
         return (
             f"only {seen:,} batches were seen, and the first {warm_up:,} as well as the first of "
-            "each epoch are not counted: train on more batches, or lower FitMonitor(warm_up=...)"
+            f"each epoch are not counted: {remedy}"
         )
 
     def _trials(

@@ -14,17 +14,21 @@ from feedbench.trainer import model_variables
 
 
 @contextmanager
-def preserved(model: Any) -> Iterator[None]:
+def preserved(model: Any, *, draws: bool = True) -> Iterator[None]:
     """Restore, after the body, all that steps of a Keras model change.
 
     These are weights, batch norm statistics, optimizers, metrics, seed generators, and the random
     states of Python, NumPy and Torch. They are kept on the host, so that the device needs no
     memory for a second copy. The values are read when the device has finished all earlier steps.
+
+    Args:
+        draws: whether to restore the random states of Python and NumPy too: not while a pipeline
+            works, which may draw from them for batches that come later.
     """
     variables = _variables(model)
     values = [_value(variable) for variable in variables]
     buffers = [(buffer, buffer.detach().clone()) for buffer in _buffers(model)]
-    random_states = _random_states()
+    random_states = [*(_host_states() if draws else ()), *_torch_states()]
     try:
         yield
     finally:
@@ -63,13 +67,16 @@ def _buffers(model: Any) -> list[Any]:
     return list(model.buffers())
 
 
-def _random_states() -> list[tuple[Any, Any]]:
-    states: list[tuple[Any, Any]] = [
-        (random.setstate, random.getstate()),
-        (np.random.set_state, np.random.get_state()),
-    ]
-    if torch := sys.modules.get("torch"):
-        states.append((torch.set_rng_state, torch.get_rng_state()))
-        if torch.cuda.is_available():
-            states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+def _host_states() -> list[tuple[Any, Any]]:
+    return [(random.setstate, random.getstate()), (np.random.set_state, np.random.get_state())]
+
+
+def _torch_states() -> list[tuple[Any, Any]]:
+    """Return the states from which steps under Torch draw."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return []
+    states = [(torch.set_rng_state, torch.get_rng_state())]
+    if torch.cuda.is_available():
+        states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
     return states

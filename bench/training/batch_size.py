@@ -145,6 +145,7 @@ def try_sizes(
 
     Raises:
         PlanError: `sizes` is empty.
+        TrialError: the code of the user's own model fails.
     """
     if not sizes:
         raise PlanError("no batch size between --min and --max; widen the range")
@@ -216,6 +217,8 @@ def _train_in_child(job: BatchSizeJob, time_limit: float) -> SizeResult:
         try:
             answer = child.wait_for(Measurement, time_limit, f"batch size {size}")
         except TrialError as error:
+            if error.details:  # of the user's own code, which fails with any size
+                raise TrialError(f"batch size {size}: {error}", error.details) from None
             answer = error
     return size_result(size, answer, child.errors)
 

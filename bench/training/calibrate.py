@@ -55,7 +55,7 @@ def calibrate(plan: Plan, classes: int, folder: Path, report: OnEvent) -> tuple[
     manifest = placeholder_manifest(plan.spec.batch_size * 4, classes)
     (trial,) = run(plan, manifest, folder, report)
     if trial.error is not None:
-        raise TrialError(trial.error)
+        raise TrialError(trial.error, trial.traceback or "")
     return trial, median_interval([block.images_per_second for block in trial.blocks])
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 
 from feedbench.bench.errors import ChildDied, TrialError
 from feedbench.bench.meters.gpu import gpu_environment
-from feedbench.bench.meters.process import out_of_memory_kills
+from feedbench.bench.meters.process import kill_all, out_of_memory_kills, outside_group
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
 from feedbench.bench.trials.silence import Silence, silence_line
@@ -35,6 +35,7 @@ class Child:
 
     Attributes:
         errors: the child's standard error, available once it has ended; empty if there is a log.
+        own: the user's function that it calls, to say where that hangs; None if it calls none.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class Child:
             job: its first message.
             log: file to append its standard error to; None keeps it for `errors`.
             environment: variables that override those of `child_environment`.
-            own: the user's function that it calls, to say where that hangs.
+            own: as the attribute.
         """
         self.errors = ""
         self._answers: tuple[type[Message], ...] = (*service.answers, Failed)
         self._log = log
-        self._own = own
+        self.own = own
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
         # Libraries leave files behind if their process is killed: they go with this folder.
@@ -198,11 +199,14 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the process group at once; does nothing the second time."""
+        """Kill the process group, and what has left it, at once; nothing the second time."""
         if self._killed:
             return
         self._killed = True
+        # Of one that has ended, whose number may be another's by now, it has ended them itself.
+        outside = outside_group(self.pid) if self._process.poll() is None else []
         self._signal(signal.SIGKILL)
+        kill_all(outside)
         self._process.wait()
         self._close_input()
         self._reader.join()
@@ -243,7 +247,7 @@ class Child:
 
     def _tell(self, silence: Silence, phase: str) -> None:
         """Say where a user's function stands, if it has given nothing for long."""
-        if (own := self._own) is not None:
+        if (own := self.own) is not None:
             what = f"{own.function} ({phase})"
             silence.tell(lambda seconds: silence_line(what, seconds, self._place()))
 
@@ -257,9 +261,9 @@ class Child:
 
     def _place(self) -> str:
         """Return where the child stands in the user's code; empty if in none."""
-        if self._log is None or self._own is None:
+        if self._log is None or self.own is None:
             return ""
-        return whereabouts(self.pid, self._log, self._own.folder)
+        return whereabouts(self.pid, self._log, self.own.folder)
 
     @property
     def _see_log(self) -> str:

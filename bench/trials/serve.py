@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from typing import TextIO
 
 from feedbench.bench.errors import BenchError
+from feedbench.bench.meters.process import kill_all, outside_group
 from feedbench.bench.trials.protocol import Failed, M, Message, decode, encode
 from feedbench.bench.trials.whereabouts import write_on_signal
 from feedbench.loaders import LoaderError, printable
@@ -67,6 +68,8 @@ def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
                 traceback.print_exc()
         channel.answer(Failed(reason=printable(_failure_reason(error)), details=details))
         sys.exit(1)
+    finally:
+        kill_all(outside_group(os.getpid()))  # the parent ends the others with this group
 
 
 def _failure_reason(error: BaseException) -> str:

@@ -12,7 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
+
 _OURS = Path(__file__).parents[2]
+_MOST_WORKERS = 4  # that are asked where they stand
 _WAIT_S = 2.0  # for a process to write where it stands; it does so even while it holds the GIL
 _CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _THREAD = re.compile(r"^(?:Current thread|Thread) .*$", re.MULTILINE)
@@ -28,12 +31,25 @@ def write_on_signal() -> None:
 def whereabouts(pid: int, log: Path, code: Path) -> str:
     """Return file, line and function in which a process stands; empty if not in the user's code.
 
-    An import that the user's code has begun is named as such: a large library may take a minute.
+    If it waits for worker processes that it has forked, where the first of them stands. An import
+    that the user's code has begun is named as such: a large library may take a minute.
 
     Args:
-        log: to which the process writes its standard error.
+        log: to which the processes write their standard error.
         code: folder of the user's code.
     """
+    places = (_whereabouts(one, log, code) for one in (pid, *_workers(pid)))
+    return next(filter(None, places), "")
+
+
+def _workers(pid: int) -> list[int]:
+    with suppress(psutil.Error):
+        children = psutil.Process(pid).children(recursive=True)
+        return [child.pid for child in children[:_MOST_WORKERS]]
+    return []
+
+
+def _whereabouts(pid: int, log: Path, code: Path) -> str:
     if not _catches_signal(pid):
         return ""
     before = log.stat().st_size

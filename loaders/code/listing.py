@@ -82,11 +82,9 @@ _LEFT_OUT = """        of_class = [
             path for path in of_class if os.path.relpath(path, data) not in LEFT_OUT
         ]"""
 
-_LEFT_OUT_OF_TABLE = """        of_class = [
-            path
-            for path in of_class
-            if os.path.relpath(path, os.path.dirname(data)) not in LEFT_OUT
-        ]"""
+_LEFT_OUT_OF_TABLE = """        folder = os.path.dirname(data)
+        left_out = {os.path.join(folder, name) for name in LEFT_OUT}
+        of_class = [path for path in of_class if path not in left_out]"""
 
 
 def listing_constants(request: CodeRequest) -> str:

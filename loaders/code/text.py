@@ -58,7 +58,9 @@ def number(value: float) -> str:
 
 def plain(value: Any) -> str:
     """A constant as the formatter writes it, in double quotes."""
-    return '"' + value + '"' if isinstance(value, str) and '"' not in value else repr(value)
+    if isinstance(value, str) and value.isprintable() and not {'"', "\\"} & set(value):
+        return f'"{value}"'
+    return repr(value)
 
 
 def wrapped(opening: str, items: list[str], closing: str, *, width: int = 88) -> str:

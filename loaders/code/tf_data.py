@@ -209,7 +209,8 @@ class _Pipeline:
             self.is_cached
             and bool(spec.balance)
             and "    epoch_size = len(balanced_rows(labels, seed, 0))",
-            "    paths, labels = tf.constant(paths), tf.constant(labels)",
+            "    names = [os.fsencode(path) for path in paths]  # which need not be UTF-8",
+            "    paths, labels = tf.constant(names), tf.constant(labels)",
             self.settings.cache == "encoded" and "    read = file_reader(paths)",
         )
 

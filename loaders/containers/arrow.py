@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from feedbench.loaders.containers.columns import Columns, base_names, find_columns, label_texts
-from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
+from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
 from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.errors import SourceError, printable
 
@@ -67,7 +67,10 @@ def _entries(
         missing = data.is_null().to_numpy(zero_copy_only=False)
         if missing.any():
             at = number + int(np.argmax(missing))
-            raise damaged(path, str(at), "its image is not in the file, but elsewhere or missing")
+            raise SourceError(
+                f"{path}:{at}: its image is not in the file, but elsewhere or missing; write the "
+                "file without such rows, or with the bytes of all images"
+            )
         begins = _begins(path, whole, data)
         for row, (name, label) in enumerate(zip(names, labels, strict=True)):
             begin = int(begins[row])

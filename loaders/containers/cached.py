@@ -19,7 +19,7 @@ from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
 from feedbench.loaders.remote.path import RemotePath
 from feedbench.replacing import replacing
 
-_VERSION = 3  # to be raised when a shard is listed in another way
+_VERSION = 4  # to be raised when a shard is listed in another way
 _ABOUT = b"feedbench"
 
 

@@ -58,11 +58,22 @@ def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
                 f'state it in source.toml beside the file: {role} = "NAME"'
             )
     image, label = str(image), str(label)
+    _check_classes(path, schema.field(label))
     kind = schema.field(image).type
     is_struct = pa.types.is_struct(kind)
     has_path = is_struct and kind.get_field_index("path") >= 0
     classes = tuple(features.get(label, {}).get("names", ()))
     return Columns(image, is_struct, has_path, label, classes)
+
+
+def _check_classes(path: Path, column: pa.Field) -> None:
+    kind = column.type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_nested(kind) or _is_binary(kind):
+        raise SourceError(
+            f"{path}: column {column.name!r} for the label is {kind}, and a class is one text or "
+            'number; state another column in source.toml beside the file: label = "NAME"'
+        )
 
 
 def is_image(kind: pa.DataType) -> bool:

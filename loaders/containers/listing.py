@@ -20,7 +20,7 @@ from feedbench.loaders.containers.entries import Hints, Listing
 from feedbench.loaders.containers.folders import Place, places_of
 from feedbench.loaders.containers.hints import read_hints, words
 from feedbench.loaders.containers.parquet import list_parquet
-from feedbench.loaders.containers.shards import Kind, kind_of, root_of, shards_of
+from feedbench.loaders.containers.shards import Kind, kind_of, root_of, shards_of, split_part
 from feedbench.loaders.containers.tar import list_tar
 from feedbench.loaders.containers.tfrecord import list_tfrecord
 from feedbench.loaders.containers.zip import list_zip
@@ -119,10 +119,10 @@ def _joined(root: Path, shards: list[Path], listings: list[Listing]) -> pa.Table
 def _placed(table: pa.Table, split: int, places: dict[str, Place]) -> pa.Table:
     """With a split, and the class of the folder where the shard states none."""
     splits = np.full(len(table), split, np.int8)
-    labels = table["label"]
+    labels = table["label"].cast(PATH)  # the names of folders need not be UTF-8
     if labels.null_count:
         found = [places.get(folder) for folder in _folders(table)]
-        of_folders = pa.array([place and place.label for place in found], pa.string())
+        of_folders = pa.array([place and os.fsencode(place.label) for place in found], PATH)
         labels = pc.coalesce(labels, of_folders)
         for row, place in enumerate(found):
             if place is not None and place.split is not None:
@@ -160,7 +160,7 @@ def _splits(shards: list[Path], root: Path) -> list[int]:
 
 
 def _split(path: Path) -> int:
-    for name in (path.name, *reversed(path.parts[:-1])):
+    for name in (split_part(path.name), path.name, *reversed(path.parts[:-1])):
         found = {SPLIT_NAMES[word] for word in words(name) if word in SPLIT_NAMES}
         if len(found) == 1:
             return found.pop()
@@ -188,7 +188,7 @@ def _numbered(
     The names of folders are names, even if all are numbers; labels of digits are numbers.
     """
     found = table["label"].combine_chunks().dictionary_encode()
-    values = found.dictionary.to_pylist()
+    values = [os.fsdecode(value) for value in found.dictionary.to_pylist()]
     are_numbers = all(value.removeprefix("-").isdecimal() for value in values)
     is_named = not named or (of_folders and set(values) <= set(named)) or not are_numbers
     named = named or tuple(sorted(values, key=int if are_numbers and not of_folders else str))
@@ -197,10 +197,10 @@ def _numbered(
     for value in values:
         number = numbers.get(value) if is_named else int(value)
         if number is None or not 0 <= number < len(named):
-            row = pc.index(table["label"], value).as_py()
+            row = pc.index(table["label"], os.fsencode(value)).as_py()
             name = printable(table["path"][row].as_py())
             raise SourceError(
-                f"{source}: {name}: label {value} is none of the {len(named)} classes "
+                f"{source}: {name}: label {printable(value)} is none of the {len(named)} classes "
                 f"({named[0]!r} …); state them in source.toml"
             )
         ranks.append(number)

@@ -46,6 +46,18 @@ class Value(NamedTuple):
     end: int = 0
 
 
+class NoValue(ValueError):
+    """A row has no value in the file.
+
+    Attributes:
+        row: its number in the page, or in the column chunk.
+    """
+
+    def __init__(self, row: int) -> None:
+        super().__init__("an image is not in the file, but elsewhere or missing")
+        self.row = row
+
+
 class _Page(NamedTuple):
     """The part of a page that may be compressed: in the file, and decompressed."""
 
@@ -64,21 +76,29 @@ def values(file: memoryview, chunk: Any, levels: int) -> Iterator[Value]:
         levels: largest definition level: that of a value that is there.
 
     Raises:
-        ValueError: a value is missing, or a page is damaged or encoded in another way.
+        NoValue: a value is missing.
+        ValueError: a page is damaged or encoded in another way.
     """
     first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
     position, end = first, first + chunk.total_compressed_size
     if chunk.compression not in _CODECS or end > len(file):
         raise ValueError(f"{chunk.compression} pages, or the file ends before them")
     known: list[Value] = []
+    rows = 0
     while position < end:
         header, position = read_struct(file, position)
         after = position + header[_PACKED]
         if header[_TYPE] == _DICTIONARY:
-            page = _page(file, position, header, _CODECS[chunk.compression])
-            known = list(_plain(page, 0, header[_OF_DICTIONARY][_VALUES]))
+            packed = _page(file, position, header, _CODECS[chunk.compression])
+            known = list(_plain(packed, 0, header[_OF_DICTIONARY][_VALUES]))
         elif header[_TYPE] in (_DATA, _DATA_V2):
-            yield from _of_page(file, position, header, _CODECS[chunk.compression], levels, known)
+            page = _of_page(file, position, header, _CODECS[chunk.compression], levels, known)
+            try:
+                for value in page:
+                    yield value
+                    rows += 1
+            except NoValue as error:
+                raise NoValue(rows + error.row) from None
         position = after
 
 
@@ -148,8 +168,11 @@ def _skip_levels(data: memoryview, count: int, levels: int) -> int:
 
 
 def _check_levels(data: memoryview, count: int, levels: int) -> None:
-    if levels and (_runs(data, levels.bit_length(), count) != levels).any():
-        raise ValueError("an image is not in the file, but elsewhere or missing")
+    if not levels:
+        return
+    missing = _runs(data, levels.bit_length(), count) != levels
+    if missing.any():
+        raise NoValue(int(np.argmax(missing)))
 
 
 def _runs(data: memoryview, width: int, count: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from feedbench.loaders.containers.columns import (
 )
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
 from feedbench.loaders.containers.mapped import mapped
-from feedbench.loaders.containers.pages import values
+from feedbench.loaders.containers.pages import NoValue, values
 from feedbench.loaders.errors import SourceError, printable
 
 
@@ -59,8 +59,14 @@ def _entries(path: Path, parquet: Any, columns: Columns) -> Iterator[Entry]:
         labels = label_texts(path, table[columns.label], first)
         found = _names(table, columns) if names else [b""] * len(labels)
         places = values(data, parquet.metadata.row_group(group).column(number), levels)
-        for name, label, place in zip(found, labels, places, strict=True):
-            yield Entry(name, place.offset, place.length, label, *place[2:])
+        try:
+            for name, label, place in zip(found, labels, places, strict=True):
+                yield Entry(name, place.offset, place.length, label, *place[2:])
+        except NoValue as error:
+            raise SourceError(
+                f"{path}:{first + error.row}: its image is not in the file, but elsewhere or "
+                "missing; write the file without such rows, or with the bytes of all images"
+            ) from error
         first += len(labels)
 
 

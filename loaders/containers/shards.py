@@ -22,7 +22,8 @@ _KINDS: dict[str, Kind] = {
     ".arrow": "arrow",
     ".parquet": "parquet",
 }
-_OF_TFDS = re.compile(r"\.tfrecords?-\d+-of-\d+$")  # NAME-train.tfrecord-00000-of-00002
+# NAME-train.tfrecord-00000-of-00002
+_OF_TFDS = re.compile(r"([^-]*)\.tfrecords?-\d+-of-\d+$")
 _PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 # `cache-…` are what the `datasets` library leaves beside the files of a saved data set.
 _LITTER = (".", "__MACOSX", "cache-")
@@ -33,6 +34,12 @@ _FIRST = 1000  # entries of a prefix, by which it is seen to hold no shards
 def kind_of(path: Path) -> Kind | None:
     """The kind of a shard by its name; None if it is none."""
     return "tfrecord" if _OF_TFDS.search(path.name) else _KINDS.get(path.suffix.lower())
+
+
+def split_part(name: str) -> str:
+    """The part of a shard's name that may hold its split: TFDS puts the data set's before it."""
+    found = _OF_TFDS.search(name)
+    return found[1] if found else name
 
 
 def shards_of(source: Path) -> list[Path]:

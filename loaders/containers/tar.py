@@ -102,18 +102,27 @@ def _label(path: Path, file: Any, image: Member, label: Member | None, hints: Hi
         )
     file.seek(label.offset)
     data = file.read(min(label.size, _LARGEST_LABEL))
+    is_json = label.name.lower().endswith(b".json")
     try:
         text = data.decode().strip()
-        return _of_json(json.loads(text), hints) if label.name.lower().endswith(b".json") else text
-    except (ValueError, KeyError) as error:
+        return _class(_of_json(json.loads(text), hints) if is_json else text)
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}:{printable(label.name)}: no label in it: {error}") from error
 
 
-def _of_json(values: Any, hints: Hints) -> str:
+def _of_json(values: Any, hints: Hints) -> Any:
     if not isinstance(values, dict):
         raise ValueError("not an object")
     names = (hints.label,) if hints.label else _JSON_FIELDS
     found = next((name for name in names if name in values), None)
     if found is None:
         raise ValueError(f"none of the fields {', '.join(names)}; state one in source.toml")
-    return str(values[found])
+    return values[found]
+
+
+def _class(value: Any) -> str:
+    if not isinstance(value, str | int) or value == "":
+        raise ValueError(f"a class is one text or integer, got {printable(repr(value))}")
+    text = str(value)
+    text.encode()  # JSON can hold texts that no file can
+    return text

@@ -144,4 +144,10 @@ def _label(where: str, name: str, record: memoryview, places: dict[str, Span]) -
             'another feature in source.toml beside the file: label = "NAME"'
         )
     value = values[0]
-    return value.decode() if isinstance(value, bytes) else str(value)
+    try:
+        return value.decode() if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{where}: its {name} is not UTF-8, got {value!r}; write it again, or name another "
+            'feature in source.toml beside the file: label = "NAME"'
+        ) from error

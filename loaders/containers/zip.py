@@ -12,7 +12,7 @@ from typing import IO
 from feedbench.loaders.containers.checksum import CRC32
 from feedbench.loaders.containers.codecs import DEFLATE
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, files_listing
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.litter import is_in_litter
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and the extra field
@@ -29,7 +29,7 @@ def list_zip(path: Path, _: Hints) -> Listing:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return files_listing(_entries(path, archive.infolist(), file))
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise SourceError(
             f"{path}: cannot be listed: {error}; copy the zip again or remove it"
         ) from error
@@ -41,7 +41,10 @@ def _entries(path: Path, members: list[zipfile.ZipInfo], file: IO[bytes]) -> Ite
         if member.is_dir() or is_in_litter(name):
             continue
         if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
-            raise damaged(path, member.filename, "encrypted, or neither stored nor deflated")
+            raise SourceError(
+                f"{path}:{printable(name)}: encrypted, or neither stored nor deflated; zip the "
+                "files again, without a password and without another compression"
+            )
         offset = _data_offset(path, member, file)
         place = (name, offset, member.compress_size, None)
         check = f"{CRC32}{member.CRC:08x}"

@@ -91,7 +91,7 @@ def _traceback(function: OwnFunction, error: BaseException) -> str:
     """The traceback as Python prints it, without our own frames."""
     summary = TracebackException.from_exception(error)
     _cut(function, summary)
-    return "".join(summary.format()).rstrip()
+    return "".join(summary.format()).expandtabs().rstrip()  # TensorFlow's errors have tabs
 
 
 def _cut(function: OwnFunction, summary: TracebackException) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from feedbench.loaders.errors import SettingsError, SourceError, UnknownLoader
 from feedbench.loaders.own.find import Place
-from feedbench.loaders.own.function import REQUIRED, OwnFunction, Parameter, shown
+from feedbench.loaders.own.function import OFFERED, REQUIRED, OwnFunction, Parameter, shown
 from feedbench.loaders.validation import alternatives
 
 SPACE = "SPACE"
@@ -171,6 +171,8 @@ def _space(tree: ast.Module, place: Place, known: set[str] | None) -> Mapping[st
     if values and all(isinstance(one, dict) for one in values.values()):
         values = values.get(place.function, {})
     for name, tried in values.items():
+        if name in OFFERED:
+            raise SettingsError(f"{where}: {name} is given by Feedbench; it cannot be searched")
         if not isinstance(tried, list | tuple) or not tried:
             raise SettingsError(f"{where}: {name} must have a list of values, got {tried!r}")
         if known is not None and name not in known:

@@ -1,6 +1,7 @@
 """Own models: their own steps under every backend, and what is decided for those without any."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -64,6 +65,17 @@ def test_own_models_train_under_other_backends(backend):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"backend": backend, "failed": []}
+
+
+@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="of newer versions")
+def test_a_model_with_several_optimizers_has_no_single_learning_rate():
+    model = own_steps.functional()
+    several = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.MultiOptimizer(several), "sparse_categorical_crossentropy")
+    own = own_steps.trainer("plain", model)
+    own.step(next(own_steps.batches("plain")))
+    own.finish()
+    assert math.isnan(own.learning_rate)
 
 
 def network(*shape, dtype="float32", inside=(), units=2, **head):

@@ -60,6 +60,20 @@ def test_a_plan_of_a_loader_that_does_not_exist(refused, tiny_photos):
     assert "did you mean 'turbo'" in line
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("diagnose", *EMULATED), ("plan", "--accelerator", "a100:2"), ("train",)],
+    ids=lambda words: words[0],
+)
+def test_a_second_loader_where_one_is_taken(refused, tiny_photos, command):
+    name, *options = command
+    line = refused(name, tiny_photos, *options, *TURBO, "--loader", "mine.py:batches")
+    assert line == (
+        "feedbench: --loader: this command takes one loader, got turbo and mine.py:batches; "
+        "feedbench bench compares several"
+    )
+
+
 def test_a_suite_file_whose_cache_state_cannot_be_brought_about(refused, in_memory, tmp_path):
     suite = tmp_path / "suite.toml"
     suite.write_text('timing = { cache_state = "cold" }\n[[trial]]\nloader = "turbo"\n')

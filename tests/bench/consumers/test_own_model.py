@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import sys
+import zipfile
 from textwrap import dedent
 
 import keras
@@ -128,11 +129,17 @@ def test_the_digest_is_that_of_the_file(beside):
         ("none.py:build", "none.py: no such file"),
         ("model.py:needs", "needs depth, and a model is built with image_size, classes, recipe"),
         ("none.keras", "--model none.keras: No such file"),
-        ("torn.keras", "torn.keras: Keras cannot load it: .*[^.]; if .*--model model.py:build"),
+        (
+            "torn.keras",
+            "--model torn.keras: no zip, as a .keras file is, or it ends too early; save",
+        ),
+        ("odd.keras", "odd.keras: Keras cannot load it: .*[^.]; if .*--model model.py:build"),
     ],
 )
 def test_what_is_wrong_with_a_model_is_said_in_one_line(beside, network, said):
     (beside / "torn.keras").write_bytes(b"PK torn")
+    with zipfile.ZipFile("odd.keras", "w") as file:
+        file.writestr("config.json", "{}")
     with pytest.raises((LoaderError, PlanError), match=said) as error:
         build_model(find_builder(network), Recipe(network=network), 16, 3)
     assert "\n" not in str(error.value)

@@ -13,6 +13,7 @@ from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.tf_graph.derive import mistakes_in
 from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.terminal import Terminal
@@ -46,6 +47,9 @@ PIPELINE = """
         while True:
             for image, label in images(data, split, batch_size):
                 yield np.stack([image] * batch_size), np.array([label] * batch_size)
+
+    def failing():
+        raise ValueError("not today")
 """
 TIMING = DiagnosisTiming(
     0.05,
@@ -97,6 +101,14 @@ def assert_processes_are_announced(events):
     assert [event.more_may_come for event in starting] == [True, *[False] * (len(starting) - 1)]
     assert totals[0] < totals[1]  # by the variants of the pipeline
     assert set(totals[1:]) == {len(starting)}
+
+
+def test_a_function_that_fails_ends_the_diagnosis_before_anything_is_timed(diagnosed):
+    events = []
+    with pytest.raises(TrialError, match=r"loader: pipeline\.py, line 30, in failing: ValueError"):
+        diagnosed("failing", events.append)
+    assert events[-1].kind == "failed"
+    assert not any(part.blocks for event in events for part in event.record.parts)
 
 
 def test_mistakes_are_named_predicted_and_measured(diagnosed):

@@ -1,5 +1,6 @@
 """feedbench export as users run it."""
 
+import ast
 import runpy
 import sys
 
@@ -53,6 +54,14 @@ def test_the_file_says_where_its_choice_comes_from(export, tmp_path):
     assert "relative to this one: turbo 0.98 [0.90, 1.03] (tie)" in text
 
 
+def test_a_name_with_quotes_and_backslashes_stays_in_the_docstring(export, tmp_path):
+    odd = 'a"""b\\c'
+    (tmp_path / f"{odd}.toml").write_text(BEST)
+    assert export(f"{odd}.toml")[0] == 0
+    text = (tmp_path / "input_pipeline.py").read_text()
+    assert odd in ast.get_docstring(ast.parse(text))
+
+
 def test_of_an_absolute_path_the_file_names_only_the_end(export, tmp_path):
     assert export(tmp_path / "best.toml")[0] == 0
     text = (tmp_path / "input_pipeline.py").read_text()
@@ -98,11 +107,25 @@ def test_a_source_without_images_is_named_by_the_file(export, tmp_path):
         make_dataset("photos")
 
 
+def test_a_loader_that_does_not_read_the_source_is_not_exported(export, tar_shards, tmp_path):
+    code, _, error = export("keras_directory", "--data", tar_shards)
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith(
+        f"feedbench: keras_directory does not read {tar_shards}; export another"
+    )
+    assert not (tmp_path / "input_pipeline.py").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["best.toml", "--out", "there.py"], "there.py: exists; name another file"),
         (["best.toml", "--out", "best.txt"], "--out best.txt: the name of a Python file must end"),
+        (["best.toml", "--out", 'a"b.py'], """--out a"b.py: the name of a Python file must end"""),
+        (
+            ["best.toml", "--out", "a.b.py"],
+            "--out a.b.py: the name of a Python file must end in .py",
+        ),
         (["best.toml", "--out", "no/where.py"], "where.py: No such file or directory"),
         (["synthetic"], "feedbench: synthetic gives synthetic images; export another loader"),
         (["mine.py:make_dataset"], "feedbench: mine.py:make_dataset is code of your own already; "),

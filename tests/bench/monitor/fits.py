@@ -181,6 +181,10 @@ def too_short(out):
     return fit_once(out, batches(3), warm_up=20)
 
 
+def short_epochs(out):
+    return fit_once(out, Data(workers=1), warm_up=0, fit={"epochs": 3, "steps_per_epoch": 1})
+
+
 def several_fits(out):
     one = monitor(out)
     for _ in range(2):
@@ -280,7 +284,7 @@ def two_devices(out):
 
 SCENARIOS = (
     slow_data, slow_step, ceiling, same_training, kinds_of_data, compiled_in_other_ways, too_short,
-    several_fits, validation, broken, failing_monitor, two_devices,
+    short_epochs, several_fits, validation, broken, failing_monitor, two_devices,
 )  # fmt: skip
 
 

@@ -109,6 +109,11 @@ def test_too_few_batches_are_reported(fits):
     assert "only 3 batches were seen" in fits[2]["too_short"]
 
 
+def test_epochs_of_one_step_are_reported(fits):
+    assert fits[1]["short_epochs"]["figures"] is None
+    assert "give fit epochs of more steps" in fits[2]["short_epochs"]
+
+
 def test_one_monitor_measures_several_fits(fits):
     first, second = fits[1]["several_fits"]
     assert second == f"{first}-2"

@@ -1,16 +1,18 @@
 """Pixels of users' functions: compared by their rows, or marked as not compared."""
 
+import re
 from textwrap import dedent
 
 import pytest
 
 from feedbench.bench.errors import TrialError
-from feedbench.bench.pixels.check import check_again_without_own, check_pixels
+from feedbench.bench.pixels.check import check_all_pixels, check_pixels
 from feedbench.bench.pixels.compare import compare
 from feedbench.bench.pixels.messages import PixelJob
 from feedbench.bench.pixels.result import by_choice
 from feedbench.bench.pixels.table import verdict
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.trials import silence
 from feedbench.bench.tune.tune import pixel_refusal
 from feedbench.loaders import BatchSpec, scan
 
@@ -51,6 +53,13 @@ PIPELINE = """
         import os
         os._exit(3)
 
+    def waits(manifest, batch_size, image_size):
+        import time
+        from pathlib import Path
+        while not Path("go").exists():
+            time.sleep(0.05)
+        return same(manifest, batch_size, image_size)
+
     def fails(manifest):
         raise ValueError("no [luck]")
     """
@@ -86,7 +95,7 @@ def test_with_rows_the_pixels_are_compared_and_without_the_loader_is_marked(mani
         "from_data": "from_data does not take manifest, so it cannot give these rows",
     }
     assert found["fails"].error == (
-        "pipeline.py, line 38, in fails: ValueError: no [luck] (while fails was called)"
+        "pipeline.py, line 45, in fails: ValueError: no [luck] (while fails was called)"
     )
     assert found["fails"].traceback.count("File") == 1
     _only_what_could_have_been_compared_is_refused(comparison, choices)
@@ -111,17 +120,37 @@ def test_versions_of_one_file_in_two_folders_are_told_apart(manifest, tmp_path):
     assert [one.within for one in comparison.loaders] == [True, False]
 
 
-def test_a_crash_does_not_keep_the_others_from_being_compared(manifest, tmp_path):
+def test_a_crash_keeps_no_other_loader_from_being_compared(manifest, tmp_path):
     manifest.write(tmp_path / "manifest.parquet")
-    choices = [*own("crashes"), Choice(loader="keras_pil")]
+    choices = [*own("crashes", "same"), Choice(loader="keras_pil")]
     job = PixelJob(choices=choices, manifest=tmp_path / "manifest.parquet", spec=SPEC, images=4)
-    comparison = check_again_without_own(job, tmp_path / "log", 120)
+    comparison = check_all_pixels(job, tmp_path / "log", limit_s=120)
     assert {one.loader: one.within for one in comparison.loaders} == {
+        "pipeline.py:same": True,
         "keras_pil": True,
         "pipeline.py:crashes": None,
     }
-    assert "exit code 3 in the pixel check" in comparison.loaders[1].error
-    assert verdict(comparison) == "Not compared: pipeline.py:crashes."
+    assert "exit code 3 in the pixel check" in comparison.loaders[2].error
+    assert verdict(comparison).endswith("Not compared: pipeline.py:crashes.")
+
+
+def test_while_a_function_gives_nothing_its_line_is_told(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(silence, "FIRST_S", 0.1)
+    manifest.write(tmp_path / "manifest.parquet")
+    job = PixelJob(
+        choices=own("waits"), manifest=tmp_path / "manifest.parquet", spec=SPEC, images=4
+    )
+    lines = []
+
+    def take(line):
+        lines.append(line)
+        (tmp_path / "go").touch()
+
+    with silence.lines_through(take):
+        check_pixels(job, tmp_path / "log")
+    assert lines[0].startswith("feedbench: waits (the pixel check): nothing for ")
+    stands = rf"; it stands in {re.escape(str(tmp_path))}/pipeline\.py, line 4[01], in waits"
+    assert re.search(stands, lines[0])
 
 
 def test_where_nothing_can_be_compared_nothing_is_refused(manifest):

@@ -54,9 +54,10 @@ PIPELINE = """
             yield batch(batch_size)
 
     def leaks(batch_size, pids):
-        processes = [subprocess.Popen(["sleep", "600"])]
-        processes.append(multiprocessing.get_context("fork").Process(target=time.sleep, args=[600]))
-        processes[1].start()
+        processes = [multiprocessing.get_context("fork").Process(target=time.sleep, args=[600])]
+        processes[0].start()
+        for alone in (False, True):
+            processes.append(subprocess.Popen(["sleep", "600"], start_new_session=alone))
         with open(pids, "a") as file:
             file.write(" ".join(str(one.pid) for one in processes) + " ")
         while True:
@@ -115,11 +116,11 @@ def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, besi
         "fine": None,
         "prints": None,
         "uneven": None,
-        "fails": "pipeline.py, line 45, in fails: ValueError: the [hundred] and first (batch 101)",
+        "fails": "pipeline.py, line 46, in fails: ValueError: the [hundred] and first (batch 101)",
         "ends": None,
-        "empty": "pipeline.py, line 50: empty gave no batch; expected at least one of (images, "
+        "empty": "pipeline.py, line 51: empty gave no batch; expected at least one of (images, "
         "labels), and an iterable that can be iterated again",
-        "exits": "pipeline.py, line 54, in exits: SystemExit: 7 (while exits was called)",
+        "exits": "pipeline.py, line 55, in exits: SystemExit: 7 (while exits was called)",
         "drops": f"{manifest.path(1)}: row 1: drops cannot read it: no picture; fix or remove the "
         "file, find all such files with feedbench scan, or drop them with --on-error skip",
         "leaks": None,
@@ -205,7 +206,7 @@ def _no_process_is_left(beside):
 
 def _only_the_users_traceback_is_shown(trials):
     shown = "\n".join(line.text for line in notes(summarize(list(trials.values()))))
-    assert 'pipeline.py", line 45, in fails' in shown
+    assert 'pipeline.py", line 46, in fails' in shown
     assert shown.count("Traceback") == 2
     assert (
         "pipeline.py:uneven: its batches hold 96 images, not 8 as those of other loaders; give "

@@ -1,5 +1,7 @@
 """A process that takes long says where it stands in the user's code, and that it imports there."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +17,10 @@ from feedbench.bench.trials.whereabouts import write_on_signal
 write_on_signal()
 sys.path[:0] = sys.argv[1:]
 import pipeline
+import time
+time.sleep(600)
 """
+FORK = "import os\n\ndef work():\n    {}\nif os.fork() == 0:\n    work()\n"
 HANG = "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(600)\n"
 
 
@@ -28,14 +33,14 @@ def standing(tmp_path, pipeline, library):
         (folder / f"{name}.py").write_text(text)
     command = [sys.executable, "-c", PROGRAM, code, libraries]
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, stderr=errors, cwd=tmp_path)
+        process = subprocess.Popen(command, stderr=errors, cwd=tmp_path, start_new_session=True)
     try:
         while not (tmp_path / "begun").exists():
             assert process.poll() is None, log.read_text()
             time.sleep(0.01)
         yield lambda: whereabouts(process.pid, log, code)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -54,3 +59,8 @@ def test_code_that_hangs_by_itself_is_not_said_to_import(tmp_path, pipeline, lib
     with standing(tmp_path, pipeline, library) as where:
         place = f"{tmp_path / 'code' / 'pipeline.py'}, line {line}, in <module>"
         assert where() == place
+
+
+def test_a_worker_process_that_hangs_says_where_it_stands(tmp_path):
+    with standing(tmp_path, FORK.format(HANG), "") as where:
+        assert where() == f"{tmp_path / 'code' / 'pipeline.py'}, line 4, in work"

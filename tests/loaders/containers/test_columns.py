@@ -77,6 +77,21 @@ def test_a_row_without_a_label_is_named(tmp_path, write, labels):
         scan(source)
 
 
+@pytest.mark.parametrize("write", [parquet, arrow])
+def test_a_row_without_an_image_is_named(tmp_path, write):
+    source = write(tmp_path, image=[b"w", b"x", b"y", None], label=[0, 1, 0, 1])
+    with pytest.raises(SourceError, match=rf"{source.name}:3: its image is not in the file"):
+        scan(source)
+
+
+@pytest.mark.parametrize("write", [parquet, arrow])
+@pytest.mark.parametrize("labels", [[[0], [0, 1]], [b"p", b"q"], [{"a": 1}, {"a": 2}]])
+def test_a_column_that_holds_no_class_is_refused(tmp_path, write, labels):
+    source = write(tmp_path, image=[b"x", b"y"], label=labels)
+    with pytest.raises(SourceError, match=r"'label' for the label is .*, and a class is one text"):
+        scan(source)
+
+
 def test_a_stream_that_ends_between_two_batches_is_refused(tmp_path):
     source = arrow(tmp_path, image=[b"w", b"x", b"y", b"z"], label=[0, 1, 0, 1])
     data = source.read_bytes()

@@ -55,6 +55,26 @@ def archives(root):
             file.write(path, path.relative_to(root))
 
 
+def test_a_class_whose_name_is_not_utf8_is_that_of_the_folder(tmp_path):
+    folder = tmp_path / "photos" / os.fsdecode(b"caf\xe9")
+    folder.mkdir(parents=True)
+    for path in (folder / "1.jpg", folder.with_name("z") / "1.jpg"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    with tarfile.open(tmp_path / "photos.tar", "w") as file:
+        file.add(tmp_path / "photos", ".")
+    assert scan(tmp_path / "photos.tar").classes == scan(tmp_path / "photos").classes
+
+
+def test_a_zip_whose_names_are_not_in_the_stated_encoding_is_refused(tmp_path):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a/é.jpg", "x")
+    archive.write_bytes(archive.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    with pytest.raises(SourceError, match=r"a\.zip: cannot be listed: .*; copy the zip again"):
+        scan(archive)
+
+
 @pytest.mark.parametrize("suffix", [".tar", ".zip"])
 def test_an_archive_of_class_folders_has_the_images_of_the_folder(linked, suffix):
     archives(linked)
@@ -87,6 +107,24 @@ def test_an_image_without_the_label_that_others_have_is_named(tmp_path):
         for name in ("s/1.jpg", "s/1.cls", "s/2.jpg"):
             add(file, name, b"0")
     with pytest.raises(SourceError, match=r"a\.tar:s/2\.jpg: no label beside it"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("cls", ""),
+        ("json", '{"label": null}'),
+        ("json", '{"label": [1, 2]}'),
+        ("json", r'{"label": "\ud800"}'),
+        ("json", "[" * 9999),
+    ],
+)
+def test_a_label_that_is_no_class_is_named(tmp_path, label, text):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name, data in (("1.jpg", "x"), ("1.cls", "0"), ("2.jpg", "x"), (f"2.{label}", text)):
+            add(file, name, data.encode())
+    with pytest.raises(SourceError, match=rf"a\.tar:2\.{label}: no label in it: "):
         scan(tmp_path)
 
 

@@ -35,6 +35,22 @@ def test_a_label_must_be_one_value(tmp_path, label):
         scan(source)
 
 
+def test_a_label_that_is_no_utf8_is_named(tmp_path):
+    source = records(tmp_path, {"label": [b"p"]}, {"label": [b"caf\xe9"]})
+    with pytest.raises(SourceError, match=r"x\.tfrecord:1: its label is not UTF-8, got b'caf"):
+        scan(source)
+
+
+def test_the_name_of_a_data_set_of_tfds_is_no_split(tmp_path):
+    version = tmp_path / "my_test_set" / "1.0.0"
+    version.mkdir(parents=True)
+    for split, count in (("train", 3), ("test", 2)):
+        shard = records(version, *[{"label": [0]}] * count) / "x.tfrecord"
+        shard.rename(version / f"my_test_set-{split}.tfrecord-00000-of-00001")
+    for source in (tmp_path, version):
+        assert [len(scan(source).only(split)) for split in ("train", "test")] == [3, 2]
+
+
 def test_texts_that_are_left_empty_give_way_to_numbers(tmp_path):
     labels = [{"image/class/text": [b""], "image/class/label": [number]} for number in (3, 5)]
     assert scan(records(tmp_path, *labels)).classes == ("3", "5")

@@ -107,6 +107,7 @@ def test_a_space_can_be_of_each_function(write):
         ("pipeline.py:f", "SPACE = dict(n=[1])\ndef f(n): ...", "SPACE must be a literal dict"),
         ("pipeline.py:f", "SPACE = {'n': 1}\ndef f(n): ...", "n must have a list of values, got 1"),
         ("pipeline.py:f", "SPACE = {'m': [1]}\ndef f(n): ...", "f has no parameter 'm'"),
+        ("pipeline.py:f", "SPACE = {'seed': [1]}\ndef f(seed): ...", "seed is given by Feedbench"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_wrong_is_one_line(write, name, text, said):
