@@ -81,7 +81,7 @@ class StudyReport(BaseModel):
     """The contents of `study.json`.
 
     Attributes:
-        images: number of test images.
+        images: number of test images that all runs have.
         confidence: confidence level of each difference, such that all hold together with 95 %.
         effects: one result for each field of the grid.
         missing: number of runs that are not finished.
@@ -113,14 +113,26 @@ def make_report(folder: Path, runs: Sequence[StudyRun]) -> StudyReport:
     comparisons = sum(len({run.cell[field] for run in runs}) - 1 for field in fields)
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     effects = [_field_result(field, runs, done, confidence) for field in fields]
+    tested = [set(correct) for correct in done.values()]
+    images = len(set.intersection(*tested)) if tested else 0
     return StudyReport(
-        images=len(next(iter(done.values()), {})),
+        images=images,
         confidence=confidence,
         effects=effects,
         missing=len(runs) - len(done) - len(failed),
         failed=failed,
-        text=[line for effect in effects for line in _sentences(effect)],
+        text=[
+            *_left_out(len(set().union(*tested)), images),
+            *(line for effect in effects for line in _sentences(effect)),
+        ],
     )
+
+
+def _left_out(tested: int, images: int) -> list[str]:
+    """Say if some runs have dropped test images that others have not."""
+    if tested == images:
+        return []
+    return [f"{tested - images:,} of {tested:,} test images are not in all runs, and not compared"]
 
 
 def _read_correct(folder: Path) -> Correct:
@@ -197,9 +209,10 @@ def mean_difference(
     images are a sample. The variances of the two means are added, and t has one degree of freedom
     less than there are pairs.
     """
-    if not pairs:
+    tested = [set(correct) for pair in pairs for correct in pair]
+    paths = sorted(set.intersection(*tested)) if tested else []  # a run may have dropped some
+    if not paths:
         return None
-    paths = sorted(pairs[0][0])
     differences = np.array(
         [[first[path] - second[path] for path in paths] for first, second in pairs], float
     )
