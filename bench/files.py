@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from feedbench import replacing as whole
 from feedbench.bench.errors import PlanError, RecordError
@@ -112,7 +112,7 @@ def read_model(path: Path, model: type[Model], run: str, newest: int | None = No
     from feedbench.loaders import explain
 
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(path.read_bytes(), parse_constant=_refuse)
         if isinstance(values, dict) and CREATED not in model.model_fields:
             values.pop(CREATED, None)
         if newest is not None:
@@ -124,6 +124,10 @@ def read_model(path: Path, model: type[Model], run: str, newest: int | None = No
         raise RecordError(f"{path}: {explain(error)}") from error
     except (ValueError, AttributeError, RecursionError) as error:
         raise RecordError(f"{path}: not the record of a {run}: {error}") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
 
 
 def check_schema(values: dict[str, Any], newest: int, where: str) -> None:

@@ -29,7 +29,7 @@ class Difference(BaseModel):
         pairs: number of pairs.
         value: mean difference.
         low, high: its interval, widened for the number of comparisons in the study; None with a
-            single pair, which cannot show how much seeds vary.
+            single pair, or a single image, which cannot show how much seeds, or images, vary.
         p_value: p-value of the same t-test, not adjusted for the number of comparisons.
         real: whether the interval excludes 0.
     """
@@ -43,7 +43,7 @@ class Difference(BaseModel):
 
     @property
     def estimate(self) -> Proportion | None:
-        """The value with its interval; None with a single pair."""
+        """The value with its interval; None without one."""
         if self.low is None or self.high is None:
             return None
         return Proportion(value=self.value, low=self.low, high=self.high)
@@ -217,8 +217,8 @@ def mean_difference(
         [[first[path] - second[path] for path in paths] for first, second in pairs], float
     )
     value, count = float(differences.mean()), len(pairs)
-    if count < 2:
-        return Difference(pairs=1, value=value, low=None, high=None, p_value=None, real=False)
+    if count < 2 or len(paths) < 2:
+        return Difference(pairs=count, value=value, low=None, high=None, p_value=None, real=False)
     over_seeds = differences.mean(1).var(ddof=1) / count
     over_images = differences.mean(0).var(ddof=1) / len(paths)
     standard_error = math.sqrt(over_seeds + over_images)
@@ -252,7 +252,8 @@ def _sentences(effect: FieldResult) -> list[str]:
 
 def _verdict(difference: Difference) -> str:
     if difference.estimate is None:
-        return f"{difference.value:+.1%} in one pair: cannot tell; use more seeds"
+        few, more = ("pair", "seeds") if difference.pairs == 1 else ("image", "test images")
+        return f"{difference.value:+.1%} in one {few}: cannot tell; use more {more}"
     verdict = "cannot tell"
     if difference.real:
         verdict = "really better" if difference.value > 0 else "really worse"
