@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from traceback import walk_tb
 from typing import Annotated, Any, TextIO
@@ -65,9 +66,25 @@ class Commands(TyperGroup):
         Signals interrupt it from now on; before, nothing could be lost.
         """
         if arguments[0] in COMMANDS:
-            self.commands[arguments[0]] = typer.main.get_command(command_app(arguments[0]))
+            self.commands[arguments[0]] = _finite(typer.main.get_command(command_app(arguments[0])))
         signals.interrupt_on_termination()
         return super().resolve_command(context, arguments)
+
+
+def _finite(command: Any) -> Any:
+    """Return the command, whose options then refuse numbers that are not finite.
+
+    A block of `inf` seconds never ends, and a record that holds it cannot be read.
+    """
+    for option in command.params:
+        option.callback = option.callback or _check_finite
+    return command
+
+
+def _check_finite(context: Any, option: Any, value: Any) -> Any:
+    if isinstance(value, float) and not isfinite(value):
+        raise typer.BadParameter(f"must be a finite number, got {value}", context, option)
+    return value
 
 
 def command_app(name: str) -> typer.Typer:

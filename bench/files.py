@@ -103,14 +103,14 @@ def parse_json(text: str | bytes, *, is_raw: bool = False) -> Any:
     """Return the values of a record.
 
     Args:
-        is_raw: whether it holds only what was measured; derived values may be NaN or infinite.
+        is_raw: whether it holds only what was measured; derived values may be of any size.
 
     Raises:
-        ValueError: it is not JSON, or a number is out of the range that any measurement has.
+        ValueError: it is not JSON, which has no NaN and no infinity, or a number is out of the
+            range that any measurement has.
     """
-    if not is_raw:
-        return json.loads(text, parse_int=_integer)
-    return json.loads(text, parse_int=_integer, parse_float=_measured, parse_constant=_refused)
+    size = {"parse_float": _measured} if is_raw else {}
+    return json.loads(text, parse_int=_integer, parse_constant=_refused, **size)
 
 
 def _integer(text: str) -> int:

@@ -48,7 +48,7 @@ CacheState = Literal["warm", "cold"]
 class Record(BaseModel):
     """Base class of the immutable parts of a record; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Samples = list[float | None]  # None where one reading failed; empty if all failed

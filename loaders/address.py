@@ -1,8 +1,8 @@
 """Addresses of images: the path of a file or an object, or a range of bytes inside a shard.
 
 An address in a shard begins with what people read, `shard.tar:0001.jpg`. Behind a zero byte, which
-no path holds, follows where the bytes are. Of an object, behind another one, follows which version
-of it was listed. Addresses pass through everything that takes a path.
+no path holds, follows where the bytes are. Of an object or a shard, behind another one, follows
+which version of it was listed. Addresses pass through everything that takes a path.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ _PLAIN = ("", 0, 0, 0, "")
 
 
 class Version(NamedTuple):
-    """Which version of an object was listed.
+    """Which version of an object or a shard was listed.
 
     Attributes:
-        size: bytes of the object.
+        size: in bytes.
         modified_ns: when it was written, as its storage says.
-        tag: what its storage gives to each version: an ETag or a generation.
+        tag: what its storage gives to each version: an ETag or a generation; empty for a file.
     """
 
     size: int
@@ -69,6 +69,10 @@ class Version(NamedTuple):
     def encoded(self) -> bytes:
         """The version as it stands in a manifest."""
         return f"{self.size},{self.modified_ns},{self.tag}".encode()
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Whether a file of this status has the size and time of this version."""
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.modified_ns)
 
     @property
     def status(self) -> os.stat_result:
@@ -105,7 +109,7 @@ def extent_of(path: bytes) -> Extent | None:
 
 
 def version_of(path: bytes) -> Version | None:
-    """The version in an address of an object; None if it is a file, or the version is unknown."""
+    """The version in an address of an object or a shard; None if it is a file, or unknown."""
     if path.count(_MARK) < 2:
         return None
     size, modified_ns, tag = path.split(_MARK, 2)[2].decode().split(",", 2)
@@ -136,7 +140,7 @@ def status_of(path: bytes) -> os.stat_result:
     Raises:
         OSError: there is no such file.
     """
-    version = version_of(path)
+    version = version_of(path) if is_remote(path) else None
     return os.stat(file_of(path)) if version is None else version.status
 
 

@@ -7,7 +7,15 @@ import os
 import stat
 from io import BytesIO
 
-from feedbench.loaders.address import Extent, extent_of, is_remote, name_of, shard_of
+from feedbench.loaders.address import (
+    Extent,
+    Version,
+    extent_of,
+    is_remote,
+    name_of,
+    shard_of,
+    version_of,
+)
 from feedbench.loaders.containers.codecs import unpacked
 from feedbench.loaders.errors import CLOSED, ImageError, LimitError, LoaderError, printable
 
@@ -28,7 +36,9 @@ def read_file(path: str | bytes) -> bytes:
     extent = extent_of(name)
     if is_remote(name):
         return _read_object(name, extent)
-    return _read_whole(name) if extent is None else _read_extent(shard_of(name, extent), extent)
+    if extent is None:
+        return _read_whole(name)
+    return _read_extent(shard_of(name, extent), extent, version_of(name))
 
 
 def read_row(row: int, path: bytes) -> bytes:
@@ -87,9 +97,12 @@ def _read_whole(path: bytes) -> bytes:
         os.close(file)
 
 
-def _read_extent(path: bytes, extent: Extent) -> bytes:
+def _read_extent(path: bytes, extent: Extent, version: Version | None) -> bytes:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if version is not None and not version.is_of(os.fstat(file)):
+            # At the same place there may be another image, or a part of one.
+            raise OSError(errno.ESTALE, "the shard has changed since it was listed")
         data = os.pread(file, extent.length, extent.offset)
         while len(data) < extent.length and (
             more := os.pread(file, extent.length - len(data), extent.offset + len(data))

@@ -35,6 +35,8 @@ SCHEMA = pa.schema([("path", PATH), ("label", pa.int32()), ("split", pa.int8())]
 EXTENT = pa.field("extent", PATH)
 # Column of images in object storage: the encoded `Version` of each object.
 VERSION = pa.field("version", PATH)
+# The same of images in shards, of which many have one version.
+SHARD_VERSION = pa.field(VERSION.name, pa.dictionary(pa.int32(), pa.binary()))
 # Columns that an audit adds; null in rows whose files it has not read.
 AUDIT = pa.schema(
     [
@@ -66,7 +68,7 @@ class Manifest:
     Attributes:
         table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`),
             `split` (int8, index into `SPLITS`), `extent` (binary) if images lie in shards,
-            `version` (binary) if they lie in object storage, and after an audit those of
+            `version` (binary) if they lie in shards or object storage, and after an audit those of
             `AUDIT`: `bytes` and `modified_ns` of the file, `digest`
             (BLAKE2b of its bytes), `format` (Pillow's name of what it is, empty if unknown),
             `width`, `height` and `mode` as stored, `bits` of a channel, `alpha` (any
@@ -296,7 +298,8 @@ def _with_schema(table: pa.Table) -> pa.Table:
         for field in AUDIT:  # an earlier version had fewer
             if field.name not in table.column_names:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
-    optional = [EXTENT, VERSION, *AUDIT, pa.field(BLACKLIST, pa.string())]
+    version = SHARD_VERSION if EXTENT.name in table.column_names else VERSION
+    optional = [EXTENT, version, *AUDIT, pa.field(BLACKLIST, pa.string())]
     fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
     table = table.select([field.name for field in fields])
     if table.schema.equals(pa.schema(fields)):

@@ -35,8 +35,8 @@ def write_npy(path: Path, array: NDArray[Any]) -> None:
         file.write(np.ascontiguousarray(array).view(np.uint8).data)
 
 
-def open_npy(path: Path, dtype: Any, rows: int, mode: Any = "r") -> np.memmap[Any, Any]:
-    """The array of a file of this dtype and number of rows, mapped.
+def open_npy(path: Path, dtype: Any, rows: int) -> np.memmap[Any, Any]:
+    """The array of a file of this dtype and number of rows, mapped: to be copied at once.
 
     Raises:
         ValueError: it is another file; the message names it.
@@ -49,4 +49,4 @@ def open_npy(path: Path, dtype: Any, rows: int, mode: Any = "r") -> np.memmap[An
         raise ValueError(f"{path.name} is damaged")
     if not rows:
         raise ValueError(f"{path.name} has no rows")
-    return np.memmap(path, dtype, mode, len(header), (rows,))
+    return np.memmap(path, dtype, "r", len(header), (rows,))

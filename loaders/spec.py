@@ -17,7 +17,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 class Frozen(BaseModel):
     """A validated, immutable record that refuses unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BatchSpec(Frozen):

@@ -34,6 +34,8 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
             got = got if isinstance(value, str | float | list) and ", got " not in message else ""
         case "missing" | "too_short" if not place.inside:
             got = ""
+        case "finite_number":
+            message = "must be a finite number"
         case _ if place.field is not None:
             message = f"must be {allowed(place.field)}"
     return f"{'.'.join(place.names)}: {message}{got}" if place.names else message

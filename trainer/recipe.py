@@ -61,7 +61,7 @@ def is_own_model(network: str) -> bool:
 class Recipe(BaseModel):
     """A training of one network, from scratch or from given weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     network: str = Field(
         "MobileNetV2",

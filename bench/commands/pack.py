@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,7 +18,7 @@ from feedbench.bench.commands.options import (
     list_images,
     rows_readable_by,
 )
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, redirect_library_output
 from feedbench.bench.commands.overlay import spec_of
 from feedbench.bench.commands.run_sharding import run_sharding
 from feedbench.bench.errors import PlanError
@@ -114,11 +115,14 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     try:
-        with opened(packing, out) as writer:
+        with (
+            redirect_library_output(Path(os.devnull)) as progress,
+            opened(packing, out) as writer,
+        ):
             if writer.left < images:
                 packed = images - writer.left
                 terminal.print(f"Resuming: {packed:,} images are packed", highlight=False)
-            with count_progress(console(to_errors=True), "images packed", writer.left) as advance:
+            with count_progress(progress, "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(

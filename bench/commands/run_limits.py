@@ -57,6 +57,8 @@ def run_limits(
         bounds={str(choice): str(limit_of(choice)) for choice in choices},
         storage="object storage" if manifest.is_remote else "disk",
     )
+    # First: what a killed run leaves must not be taken for a bench of limits and loaders.
+    write_model(folder / RECORD, record)
     try:
         progress.print(duration_text(len(plan.choices), plan.timing), highlight=False)
         with bench_progress(progress, plan) as report:

@@ -77,7 +77,9 @@ def tune(
     ] = DEFAULT,
     max_memory: Annotated[
         float | None,
-        typer.Option(help="Memory limit in GB of a trial's processes, trainer included."),
+        typer.Option(
+            help="Memory limit in GB of a trial's processes, trainer included.", min=0.001
+        ),
     ] = None,
     max_cores: Annotated[
         int | None, typer.Option(help="Number of CPU cores that everything runs on.", min=1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from feedbench.bench.diagnose.fit_network import network_of, without_network
-from feedbench.bench.diagnose.model import Cause, Model
+from feedbench.bench.diagnose.model import Cause, Model, joined_s
 from feedbench.bench.diagnose.rates import Rates
 
 # A loader that reaches this share of what its storage, or the thread that copies its batches, can
@@ -15,6 +15,10 @@ _AT_THE_LIMIT = 0.85
 # A difference between end to end and the slower of loader and consumer that is at most this large
 # may be noise: it then stays the same fraction whatever is changed.
 _NOISE = 0.05
+# The most, as kappa, that loader and consumer are taken to slow each other. What goes beyond slows
+# both alike, whatever is changed: otherwise some percent of a slow loader would be many times the
+# time of a fast consumer.
+_MOST_KAPPA = 2.0
 
 
 # Loader and storage are measured one after the other, and differ by this much where they are equal.
@@ -164,7 +168,9 @@ def _with_measured_overlap(model: Model, rates: Rates) -> Model:
     excess_s = 1 / rates.end_to_end - slower_s
     if excess_s <= _NOISE * slower_s:
         return replace(model, slowdown=1 / rates.end_to_end / slower_s)
-    return replace(model, kappa=excess_s / min(model.loader_s, model.consumer_s))
+    kappa = min(_MOST_KAPPA, excess_s / min(model.loader_s, model.consumer_s))
+    both_s = joined_s(model.loader_s, model.consumer_s, kappa)
+    return replace(model, kappa=kappa, slowdown=1 / rates.end_to_end / both_s)
 
 
 def _seconds(rate: float | None) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
 
 from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
@@ -121,6 +121,15 @@ class LimitsRecord(BaseModel):
     disk: list[ColdReads] | str = "interrupted before it was measured"
     storage: Literal["disk", "object storage"] = "disk"
     scaling: dict[str, list[OnCores]] = {}
+
+    @field_validator("scaling")
+    @classmethod
+    def _on_more_and_more_cores(cls, scaling: dict[str, list[OnCores]]) -> dict[str, list[OnCores]]:
+        for name, runs in scaling.items():
+            cores = [one.cores for one in runs]
+            if cores != sorted(set(cores)):
+                raise ValueError(f"{name}: cores must ascend, got {cores}")
+        return scaling
 
 
 def read_limits(folder: Path) -> LimitsRecord:

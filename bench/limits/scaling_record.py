@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 CONSUMER = "consumer"  # kind of the thread that takes the batches
 
@@ -43,9 +50,9 @@ class CoreBlock(BaseModel):
         cpu_s: CPU time of the loader's process, without those that it started.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    seconds: NonNegativeFloat
+    seconds: PositiveFloat
     images: PositiveInt
     cpu_s: NonNegativeFloat
 

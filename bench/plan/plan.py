@@ -54,7 +54,7 @@ def _devices(value: str) -> str:
 class _Model(BaseModel):
     """Base class: immutable, unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Choice(_Model):

@@ -29,7 +29,7 @@ class Difference(BaseModel):
         pairs: number of pairs.
         value: mean difference.
         low, high: its interval, widened for the number of comparisons in the study; None with a
-            single pair, which cannot show how much seeds vary.
+            single pair, or a single image, which cannot show how much seeds, or images, vary.
         p_value: p-value of the same t-test, not adjusted for the number of comparisons.
         real: whether the interval excludes 0.
     """
@@ -43,7 +43,7 @@ class Difference(BaseModel):
 
     @property
     def estimate(self) -> Proportion | None:
-        """The value with its interval; None with a single pair."""
+        """The value with its interval; None without one."""
         if self.low is None or self.high is None:
             return None
         return Proportion(value=self.value, low=self.low, high=self.high)
@@ -81,7 +81,7 @@ class StudyReport(BaseModel):
     """The contents of `study.json`.
 
     Attributes:
-        images: number of test images.
+        images: number of test images that all runs have.
         confidence: confidence level of each difference, such that all hold together with 95 %.
         effects: one result for each field of the grid.
         missing: number of runs that are not finished.
@@ -113,14 +113,26 @@ def make_report(folder: Path, runs: Sequence[StudyRun]) -> StudyReport:
     comparisons = sum(len({run.cell[field] for run in runs}) - 1 for field in fields)
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     effects = [_field_result(field, runs, done, confidence) for field in fields]
+    tested = [set(correct) for correct in done.values()]
+    images = len(set.intersection(*tested)) if tested else 0
     return StudyReport(
-        images=len(next(iter(done.values()), {})),
+        images=images,
         confidence=confidence,
         effects=effects,
         missing=len(runs) - len(done) - len(failed),
         failed=failed,
-        text=[line for effect in effects for line in _sentences(effect)],
+        text=[
+            *_left_out(len(set().union(*tested)), images),
+            *(line for effect in effects for line in _sentences(effect)),
+        ],
     )
+
+
+def _left_out(tested: int, images: int) -> list[str]:
+    """Say if some runs have dropped test images that others have not."""
+    if tested == images:
+        return []
+    return [f"{tested - images:,} of {tested:,} test images are not in all runs, and not compared"]
 
 
 def _read_correct(folder: Path) -> Correct:
@@ -197,15 +209,16 @@ def mean_difference(
     images are a sample. The variances of the two means are added, and t has one degree of freedom
     less than there are pairs.
     """
-    if not pairs:
+    tested = [set(correct) for pair in pairs for correct in pair]
+    paths = sorted(set.intersection(*tested)) if tested else []  # a run may have dropped some
+    if not paths:
         return None
-    paths = sorted(pairs[0][0])
     differences = np.array(
         [[first[path] - second[path] for path in paths] for first, second in pairs], float
     )
     value, count = float(differences.mean()), len(pairs)
-    if count < 2:
-        return Difference(pairs=1, value=value, low=None, high=None, p_value=None, real=False)
+    if count < 2 or len(paths) < 2:
+        return Difference(pairs=count, value=value, low=None, high=None, p_value=None, real=False)
     over_seeds = differences.mean(1).var(ddof=1) / count
     over_images = differences.mean(0).var(ddof=1) / len(paths)
     standard_error = math.sqrt(over_seeds + over_images)
@@ -239,7 +252,8 @@ def _sentences(effect: FieldResult) -> list[str]:
 
 def _verdict(difference: Difference) -> str:
     if difference.estimate is None:
-        return f"{difference.value:+.1%} in one pair: cannot tell; use more seeds"
+        few, more = ("pair", "seeds") if difference.pairs == 1 else ("image", "test images")
+        return f"{difference.value:+.1%} in one {few}: cannot tell; use more {more}"
     verdict = "cannot tell"
     if difference.real:
         verdict = "really better" if difference.value > 0 else "really worse"

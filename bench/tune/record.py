@@ -64,7 +64,7 @@ class TuneRecord(BaseModel):
         conditions: photographs, machine and versions, likewise; None in records of old versions.
         resume: the command that resumes the search; empty in records of old versions.
         finished: whether nothing was left to try.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether Ctrl-C, a kill or an error ended it.
         best: the fastest configuration that may win; None before it was compared with another,
             unless the budget has ended before.
         compared: whether the best was compared with another.

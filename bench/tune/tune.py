@@ -244,7 +244,8 @@ class Tune:
             conditions=self._bench.conditions,
             resume=self._resume,
             finished=finished,
-            interrupted=self._interrupted,
+            # Also if the process is killed now, or the disk is full.
+            interrupted=self._interrupted or not self._has_ended,
             best=best,
             compared=best == self._search.best,
             images_per_second=median_interval(rates) if rates else None,

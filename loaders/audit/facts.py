@@ -62,8 +62,8 @@ def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
     is_same = manifest.table["path"].equals(facts["path"])
     by_row = facts if is_same else facts.take(_places(manifest, facts))
-    of_place = [one for one in (EXTENT, VERSION) if one.name in manifest.table.column_names]
-    listed = [*SCHEMA, *of_place]
+    of_place = {EXTENT.name, VERSION.name}
+    listed = [*SCHEMA, *(field for field in manifest.table.schema if field.name in of_place)]
     columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
     table = pa.table(columns, schema=pa.schema([*listed, *AUDIT]))

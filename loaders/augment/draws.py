@@ -40,7 +40,7 @@ _COLUMNS: dict[str, tuple[int, ...]] = {
 class Augment(BaseModel):
     """Random augmentations, drawn for each image in each epoch; none by default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     random_resized_crop: tuple[Fraction, Fraction] | None = Field(
         None,

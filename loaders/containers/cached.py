@@ -8,12 +8,14 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feedbench.loaders.address import Version
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
 from feedbench.loaders.remote.path import RemotePath
@@ -31,14 +33,15 @@ def cached(path: Path, hints: Hints, list_shard: Callable[[Path, Hints], Listing
     state = [_VERSION, status.st_size, status.st_mtime_ns, hints.image, hints.label]
     if isinstance(path, RemotePath):
         state.append(path.version and path.version.tag)
-    known = _read(file, state)
-    if known is not None:
-        return known
-    with path.held() if isinstance(path, RemotePath) else nullcontext():
-        listing = list_shard(path, hints)
-    with suppress(OSError):  # it is only listed again
-        _write(file, state, listing)
-    return listing
+    listing = _read(file, state)
+    if listing is None:
+        with path.held() if isinstance(path, RemotePath) else nullcontext():
+            listing = list_shard(path, hints)
+        with suppress(OSError):  # it is only listed again
+            _write(file, state, listing)
+    if isinstance(path, RemotePath):
+        return replace(listing, version=path.version)
+    return replace(listing, version=Version(status.st_size, status.st_mtime_ns, ""))
 
 
 def _read(file: Path, state: list[Any]) -> Listing | None:

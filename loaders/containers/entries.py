@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from feedbench.loaders.address import Extent
+from feedbench.loaders.address import Extent, Version
 from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.manifest import PATH
 
@@ -86,11 +86,13 @@ class Listing:
         table: columns of `ENTRY`.
         classes: names of the classes, by number, as the shard states them; empty if it does not.
         replaced: number of files that a later one of the same name takes the place of.
+        version: of the shard that was listed; None if it is unknown.
     """
 
     table: pa.Table
     classes: tuple[str, ...] = ()
     replaced: int = 0
+    version: Version | None = None
 
 
 def files_listing(entries: Iterable[Entry]) -> Listing:

@@ -25,8 +25,7 @@ from feedbench.loaders.containers.tar import list_tar
 from feedbench.loaders.containers.tfrecord import list_tfrecord
 from feedbench.loaders.containers.zip import list_zip
 from feedbench.loaders.errors import SourceError, SourceWarning, printable
-from feedbench.loaders.manifest import EXTENT, PATH, SCHEMA, VERSION, Manifest
-from feedbench.loaders.remote.path import RemotePath
+from feedbench.loaders.manifest import EXTENT, PATH, SCHEMA, SHARD_VERSION, Manifest
 from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
 _LISTERS: dict[Kind, Callable[[Path, Hints], Listing]] = {
@@ -74,9 +73,9 @@ def scan_shards(source: Path) -> Manifest | None:
         table = table.set_column(table.column_names.index("name"), "name", pa.array(names, PATH))
     table = table.append_column("number", pa.array(np.arange(len(table))))
     keys = [(name, "ascending") for name in ("split", "label", "name", "number")]
-    columns = pa.schema([*SCHEMA, EXTENT, *([VERSION] if isinstance(root, RemotePath) else [])])
+    columns = pa.schema([*SCHEMA, EXTENT, pa.field("shard", pa.int32())])
     rows = table.sort_by(keys).select(columns.names).cast(columns).combine_chunks()
-    return Manifest(rows, classes, root, kind)
+    return Manifest(_with_versions(rows, listings), classes, root, kind)
 
 
 def _listed(path: Path, *, hints: Hints, kind: Kind) -> Listing:
@@ -104,16 +103,22 @@ def _joined(root: Path, shards: list[Path], listings: list[Listing]) -> pa.Table
     splits = _splits(shards, root)
     places = _places(listings)
     tables = []
-    for shard, listing, split in zip(shards, listings, splits, strict=True):
+    for number, (shard, listing, split) in enumerate(zip(shards, listings, splits, strict=True)):
         table = listing.table
         prefix = os.path.relpath(os.fsencode(shard), os.fsencode(root)) + b":"
         paths = pc.binary_join_element_wise(pa.scalar(prefix, PATH), table["member"], _NOTHING)
         table = table.append_column("path", paths)
-        if isinstance(shard, RemotePath) and shard.version is not None:
-            version = pa.scalar(shard.version.encoded(), PATH)
-            table = table.append_column(VERSION, pa.repeat(version, len(table)))
+        table = table.append_column("shard", pa.array(np.full(len(table), number, np.int32)))
         tables.append(_placed(table, split, places))
     return pa.concat_tables(tables)
+
+
+def _with_versions(rows: pa.Table, listings: list[Listing]) -> pa.Table:
+    """The rows with the version of the shard of each, in place of its number."""
+    versions = [one.version and one.version.encoded() for one in listings]
+    numbers = rows["shard"].combine_chunks()
+    column = pa.DictionaryArray.from_arrays(numbers, pa.array(versions, pa.binary()))
+    return rows.drop_columns("shard").append_column(SHARD_VERSION, column)
 
 
 def _placed(table: pa.Table, split: int, places: dict[str, Place]) -> pa.Table:

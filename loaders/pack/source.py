@@ -47,7 +47,12 @@ class Arrays:
         self._checked = np.zeros(len(manifest), np.bool_)
 
     def find(self, rows: Rows) -> Rows:
-        """The position of each row in the pack."""
+        """The position of each row in the pack.
+
+        Raises:
+            SettingsError: the pack was written to since it was opened.
+        """
+        self._pack.check_unchanged()
         return self._positions.take(rows)  # faster than by brackets
 
     def work(self, items: Rows) -> Work | None:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.closing import closed_on_error
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import SettingsError
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.npy import open_npy, write_npy
+from feedbench.loaders.npy import write_npy
 from feedbench.loaders.order import Rows
 from feedbench.loaders.originals import FILES, MANIFEST, Originals
 from feedbench.loaders.pack.about import (
@@ -41,6 +42,7 @@ from feedbench.loaders.pack.folder import (
     system_errors,
     undo_finish,
 )
+from feedbench.loaders.pack.index_file import IndexFile
 from feedbench.loaders.pack.pack import ABSENT, ENTRY, FAILED, PARTIAL, THERE, Entry, matches
 from feedbench.loaders.pack.records import Records
 from feedbench.replacing import replacing
@@ -79,8 +81,10 @@ class PackWriter:
                 undo_finish(folder)
                 check_space(folder, self._shards.missing_bytes(estimate))
                 opened.callback(self._shards.close)
-                self._index = self._open(manifest)
+                self._file = self._open(manifest)
+                opened.callback(self._file.close)
             self._opened = opened.pop_all()
+        self._index = self._file.entries
         self._left = int((self._index["state"] == ABSENT).sum())
 
     @property
@@ -115,15 +119,25 @@ class PackWriter:
         """
         with system_errors(self.folder):
             shard, offset = self._shards.write(row, data, label)
-        self._checked[row] = True
-        self._enter(row, (shard, offset, data.nbytes, zlib.crc32(data.reshape(-1).data)), THERE)
+            self._checked[row] = True
+            crc32 = zlib.crc32(data.reshape(-1).data)
+            self._enter(row, (shard, offset, data.nbytes, crc32), THERE)
 
     def fail(self, row: int) -> None:
-        """Mark a row whose image cannot be read; it is tried again when the pack is resumed."""
-        self._enter(row, (0, 0, 0, 0), FAILED)
+        """Mark a row whose image cannot be read; it is tried again when the pack is resumed.
+
+        Raises:
+            SettingsError: an error of the system.
+        """
+        with system_errors(self.folder):
+            self._enter(row, (0, 0, 0, 0), FAILED)
 
     def drop_corrupt(self) -> None:
-        """Forget all rows that do not match their CRC-32: their bytes were lost in a crash."""
+        """Forget all rows that do not match their CRC-32: their bytes were lost in a crash.
+
+        Raises:
+            SettingsError: an error of the system.
+        """
 
         def is_corrupt(row: int) -> bool:
             return not self.read(row, np.empty(int(self._index[row]["length"]), np.uint8))
@@ -134,7 +148,10 @@ class PackWriter:
             for begin in range(0, len(rows), _CHUNK):
                 chunk = rows[begin : begin + _CHUNK]
                 bad[chunk] = list(pool.map(is_corrupt, chunk.tolist()))
-        self._drop(self._index, bad)
+        with system_errors(self.folder):
+            self._drop(self._index, bad)
+            if bad.any():
+                self._file.write_all()
         self._left = int((self._index["state"] == ABSENT).sum())
 
     def finish(self) -> None:
@@ -168,8 +185,9 @@ class PackWriter:
             if entry["state"] == ABSENT:
                 self._left -= 1
             entry["state"] = state  # last: an entry without it does not count
+        self._file.write(row)
 
-    def _open(self, manifest: Manifest) -> NDArray[Any]:
+    def _open(self, manifest: Manifest) -> IndexFile:
         """Open the shards and the index, whose entries are those that can be used."""
         path = self.folder / (INDEX + PARTIAL)
         if path.exists():
@@ -177,15 +195,20 @@ class PackWriter:
         _write_about(self.folder / (ABOUT + PARTIAL), self.about)
         Originals.of(manifest).write(self.folder)  # before any file is read
         self._shards.open()
-        # Written, so that it has its space: a disk that fills later would kill the process.
-        write_npy(path, np.zeros(len(manifest), ENTRY))
-        return open_npy(path, ENTRY, len(manifest), "r+")
+        return IndexFile.new(path, len(manifest))
 
-    def _resume(self, path: Path, manifest: Manifest) -> NDArray[Any]:
+    def _resume(self, path: Path, manifest: Manifest) -> IndexFile:
         try:
-            index = open_npy(path, ENTRY, len(manifest), "r+")
+            file = IndexFile(path, len(manifest))
         except ValueError as error:
             raise SettingsError(f"pack {self.folder}: {error}; {AGAIN}") from error
+        with closed_on_error(file):
+            self._drop_unusable(file, manifest)
+        return file
+
+    def _drop_unusable(self, file: IndexFile, manifest: Manifest) -> None:
+        """Forget the rows whose bytes are not there, or whose images have changed."""
+        index = file.entries
         self._shards.open()
         with source_errors(self.folder):
             originals = Originals.read(self.folder)
@@ -195,9 +218,8 @@ class PackWriter:
         bad[changed] = index["state"][changed] == THERE
         self._drop(index, bad)
         # First: the old pixels must not be taken for those of the new files.
-        index.flush()
+        file.write_all()
         originals.write(self.folder)
-        return index
 
     def _drop(self, index: NDArray[Any], bad: NDArray[np.bool_]) -> None:
         index[self._shards.drop(index, bad)] = np.zeros((), ENTRY)

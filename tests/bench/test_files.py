@@ -84,6 +84,7 @@ def test_a_result_says_when_it_was_made_and_reads_back_without_that(tmp_path):
         ("[1]", "not the record of a bench: "),
         ('{"first": 1, "second": 3}', "second: "),
         ('{"schema_number": 3}', "schema 3 is newer than 2; upgrade feedbench"),
+        ('{"schema_number": 2, "first": Infinity, "second": []}', "Infinity is no number"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path, text, said):

@@ -1,6 +1,7 @@
 """Records can be read back, old ones too, and errors name the line."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -63,6 +64,14 @@ def test_a_line_that_is_not_a_trial_is_named(trial, tmp_path, line, said):
         read_trials(tmp_path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_block_of_infinite_seconds_is_named(trial, tmp_path):
+    write_trials(tmp_path, [trial("tf_data", [1])])
+    path = tmp_path / "trials.jsonl"
+    path.write_text(re.sub(r'"seconds":[0-9.]+', '"seconds":Infinity', path.read_text()))
+    with pytest.raises(RecordError, match="line 1 is not a trial: Infinity is no number"):
+        read_trials(tmp_path)
 
 
 def test_blank_lines_at_the_end_are_ignored(trial, tmp_path):

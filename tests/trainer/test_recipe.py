@@ -149,6 +149,15 @@ def test_the_optimizer_has_the_recipes_values(network, values, kind):
     assert inner.built
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_labels_are_smoothed_as_the_recipe_says(network, smoothing):
+    compiled(network, label_smoothing=smoothing)
+    label, predicted = np.float32([[1, 0, 0]]), np.float32([[0.7, 0.2, 0.1]])
+    target = (1 - smoothing) * label + smoothing / 3
+    loss = float(network.compute_loss(y=label, y_pred=predicted))
+    assert loss == pytest.approx(-(target * np.log(predicted)).sum(), rel=1e-5)
+
+
 def test_weight_decay_leaves_biases_and_batch_normalization_alone(network):
     optimizer = compiled(network, weight_decay=0.1)
     exempt = {id(weight) for weight in undecayed(network)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.compare import Outcome, compare
+from feedbench.bench.analysis.compare import Comparison, Outcome, compare_with_reference
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import Rates
 from feedbench.bench.diagnose.ceilings import (
     cores_used,
     find_part,
@@ -21,6 +22,8 @@ from feedbench.bench.diagnose.tf_graph.predict import Measured, pipeline_of
 from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.tries import CACHE_SHARE
 
+_Place = tuple[str | None, int | None]  # name and stage of a mistake
+_AS_IS: _Place = (None, None)
 _UNTIMED = "the times of the stages were not measured"
 _UNCERTAIN = "the rates were not measured well enough"
 
@@ -66,8 +69,11 @@ def mistakes_in(record: DiagnosisRecord) -> list[Mistake]:
     graph = graph_of(record)
     if graph is None:
         return []
-    pipeline = _pipeline(record, graph)
-    found = [_mistake(record, graph, one, pipeline) for one in _findings(record, graph)]
+    pipeline, tried = _pipeline(record, graph), _tried(record)
+    found = [
+        _mistake(graph, one, pipeline, tried.get((one.name, one.stage)))
+        for one in _findings(record, graph)
+    ]
     return sorted(found, key=lambda one: (one.advice, -_gain(one), one.stage))
 
 
@@ -107,15 +113,12 @@ def _findings(record: DiagnosisRecord, graph: Graph) -> list[Finding]:
 
 
 def _mistake(
-    record: DiagnosisRecord, graph: Graph, finding: Finding, pipeline: Pipeline | None
+    graph: Graph, finding: Finding, pipeline: Pipeline | None, comparison: Comparison | None
 ) -> Mistake:
     stage = graph.stages[finding.stage]
     predicted = None
     if pipeline is not None and finding.change is not None:
         predicted = gain(pipeline, finding.change)
-    tried = _tried(record, finding)
-    both = find_part(record, "end to end")
-    comparison = compare(_rates(tried), _rates(both)) if tried and both else None
     return Mistake(
         name=finding.name,
         stage=finding.stage,
@@ -133,15 +136,20 @@ def _mistake(
     )
 
 
-def _tried(record: DiagnosisRecord, finding: Finding) -> Part | None:
-    for part in record.parts:
-        if (part.name, part.mistake, part.stage) == ("rewritten", finding.name, finding.stage):
-            return part if with_proven_blocks(part).blocks else None
-    return None
+def _tried(record: DiagnosisRecord) -> dict[_Place, Comparison]:
+    """Compare what was measured without each mistake, by its name and stage, with end to end.
 
-
-def _rates(part: Part) -> dict[int, float]:
-    return with_proven_blocks(part).rates
+    All of them are one family, with one rate of errors.
+    """
+    both = find_part(record, "end to end")
+    tried: dict[_Place, Rates] = {
+        (part.mistake, part.stage): rates
+        for part in record.parts
+        if part.name == "rewritten" and (rates := with_proven_blocks(part).rates)
+    }
+    if both is None:
+        return {}
+    return compare_with_reference({**tried, _AS_IS: with_proven_blocks(both).rates}, _AS_IS)
 
 
 def _pipeline(record: DiagnosisRecord, graph: Graph) -> Pipeline | None:

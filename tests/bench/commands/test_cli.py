@@ -147,6 +147,10 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["scan", "{photos}", "--out", "/dev/null/a.parquet"], "--out /dev/null/a.parquet: "),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
+        (["diagnose", "{photos}", "--what-if-storage", "inf"], "must be a finite number, got inf"),
+        (["tune", "{photos}", "--max-memory", "inf"], "must be a finite number, got inf"),
+        (["bench", "{photos}", "--block-seconds", "inf"], "must be a finite number, got inf"),
+        (["train", "{photos}", "--value-range", "0,1e999"], "must be a finite number"),
     ],
 )
 def test_a_mistake_is_an_error_of_one_line_and_exit_code_2(

@@ -124,3 +124,22 @@ def test_messages_of_libraries_are_hidden_while_shards_are_written(
         main()
     assert not ended.value.code
     assert capfd.readouterr().err == "images: 45 of 45\n"
+
+
+def test_messages_of_libraries_are_hidden_while_jpegs_are_written(
+    monkeypatch, capfd, photos, tmp_path
+):
+    def fill(packing, writer, faults, advance):
+        os.write(2, b"oneDNN custom operations are on\n")
+        for row in range(len(packing.manifest)):
+            writer.fail(row)
+            advance(1)
+        writer.finish()
+
+    monkeypatch.setattr(pack_module, "fill", fill)
+    command = ["feedbench", "pack", str(photos), str(tmp_path / "pack"), "--as", "jpeg"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert "oneDNN" not in capfd.readouterr().err

@@ -245,6 +245,15 @@ def test_interference_is_not_carried_over_to_a_much_faster_loader(make_record):
     assert cached.images_per_second == pytest.approx(1_000, rel=0.02)
 
 
+@pytest.mark.parametrize(("kind", "workers"), [("in line", 1), ("threads", 2)])
+def test_some_percent_of_a_slow_loader_are_no_time_of_a_fast_consumer(make_record, kind, workers):
+    """End to end 10 % slower than loader and consumer in turn: 14 times the consumer's 0.05 ms."""
+    rates = {"loader": 150, "consumer": 20_000, "end_to_end": 135, "decode": 160}
+    record = make_record(**rates, batch_copy=20_000, kind=kind, workers=workers)
+    cached = by_change(record)["decoded images in memory"]
+    assert 1 / 20_000 < 1 / cached.images_per_second < 0.2e-3
+
+
 def test_threads_on_all_cores_are_not_told_to_use_them(predicted):
     """On a busy machine they may be hardly faster than their parts one after the other."""
     rates = {"loader": 400, "end_to_end": 400, "kind": "threads", "loader_cores": 1.0}

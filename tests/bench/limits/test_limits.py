@@ -8,11 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.bench.errors import TrialError
+from feedbench.bench.commands.run_limits import run_limits
+from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.limits import limits as module
-from feedbench.bench.limits.limits import ColdReads, LimitsRecord, derive, limit_of, read_cold
+from feedbench.bench.limits.limits import (
+    RECORD,
+    ColdReads,
+    LimitsRecord,
+    derive,
+    limit_of,
+    limits_plan,
+    read_cold,
+    read_limits,
+)
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
+from feedbench.bench.results.find import find_record, read_result
+from feedbench.bench.trials.bench import Bench
 from feedbench.bench.trials.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
 from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import (
@@ -245,3 +257,28 @@ def test_without_jpegs_decoding_has_no_limit(tmp_path):
     request = Request(manifest, BatchSpec(batch_size=2), Order(2, 2))
     with pytest.raises(SourceError, match="no JPEG"):
         LIBJPEG_TURBO.open(request, parse_settings(LIBJPEG_TURBO, {}))
+
+
+def test_what_is_left_of_limits_that_could_not_be_recorded_is_no_bench(
+    tiny_photos, tmp_path, monkeypatch
+):
+    """As of a process that was killed while it measured."""
+
+    def full(plan, manifest, folder, *_):
+        Bench(plan, manifest, folder, lambda event: None).write()
+        raise RecordError("trials.jsonl: No space left on device")
+
+    monkeypatch.setattr("feedbench.bench.trials.run.run", full)
+    choices = [Choice(loader="turbo")]
+    plan, manifest = limits_plan(choices, {"image_size": 32}, {}), scan(tiny_photos)
+    with pytest.raises(RecordError, match="No space left"):
+        run_limits(plan, choices, manifest, {}, tmp_path, None)
+    assert find_record(tmp_path)[1].command == "limits"
+    assert [one.loader for one in read_result(tmp_path).limits.loaders] == ["turbo"]
+
+
+def test_a_record_with_two_runs_on_as_many_cores_is_refused(tmp_path):
+    runs = [{"cores": 1}, {"cores": 1}]
+    (tmp_path / RECORD).write_text(json.dumps({"bounds": {}, "scaling": {"turbo": runs}}))
+    with pytest.raises(RecordError, match=r"turbo: cores must ascend, got \[1, 1\]"):
+        read_limits(tmp_path)

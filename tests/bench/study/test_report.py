@@ -61,3 +61,22 @@ def test_a_table_has_a_row_for_each_value(folder, runs, printed):
     assert row.rstrip().endswith("–")  # the first value has no difference
     assert "-55.0% [" in text
     assert "failed: out of memory" in text
+
+
+def test_a_test_image_that_a_run_has_dropped_is_not_compared(folder, runs):
+    run = next(run for run in runs if (run.cell["recipe.optimizer"], run.seed) == ('"adam"', 0))
+    path = folder / RUNS / run.name / "predictions.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:1] + lines[2:]) + "\n")  # without the first image
+    report = make_report(folder, runs)
+    assert report.images == 9
+    assert report.text[0] == "1 of 10 test images are not in all runs, and not compared"
+    difference = report.effects[0].values[1].difference
+    assert difference.value == pytest.approx(((3 - 8) + (1 - 7)) / 2 / 9)
+
+
+def test_a_single_test_image_has_no_interval(folder, runs):
+    for path in (folder / RUNS).glob("*/predictions.csv"):
+        path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+    (sentence,) = make_report(folder, runs).text
+    assert sentence.endswith("+0.0% in one image: cannot tell; use more test images")

@@ -145,12 +145,14 @@ def test_every_block_is_in_the_folder_before_the_next_is_timed(search, tmp_path)
     def rule(choice):
         trials = read_trials(tmp_path)
         assert sum(len(trial.blocks) for trial in trials) == timed[0]
-        assert (tmp_path / "tune.json").exists()
+        # As what a kill now would leave.
+        assert json.loads((tmp_path / "tune.json").read_text())["interrupted"]
         timed[0] += 1
         return 1000.0
 
     search(rule)
     assert timed[0] > 20
+    assert not json.loads((tmp_path / "tune.json").read_text())["interrupted"]
 
 
 @pytest.mark.parametrize("seconds", range(20, 100, 9))

@@ -9,8 +9,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
-from feedbench.loaders import BatchSpec, LoaderError, SourceError, open_loader, scan, usable
+from feedbench.loaders import (
+    BatchSpec,
+    ImageError,
+    LoaderError,
+    SourceError,
+    open_loader,
+    scan,
+    usable,
+)
 from feedbench.loaders.address import extent_of, file_of
 from feedbench.loaders.file_stamps import without_stale_facts
 
@@ -56,10 +65,10 @@ def test_what_the_audit_says_of_damaged_images_is_what_loaders_do(
     for row in hit:
         path = manifest.paths(np.array([row]))[0]
         extent = extent_of(path)
-        flip(
-            Path(os.fsdecode(file_of(path))),
-            extent.offset + int(random.integers(min(extent.length, 60))),
-        )
+        shard = Path(os.fsdecode(file_of(path)))
+        status = shard.stat()
+        flip(shard, extent.offset + int(random.integers(min(extent.length, 60))))
+        os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))  # damage, and no new version
     audited = with_facts(manifest)
     for row in range(len(manifest)):
         faults = {name: audited.table[name][row].as_py() for name in ("pillow", "tensorflow")}
@@ -126,6 +135,31 @@ def test_a_shard_that_has_changed_is_listed_again_and_its_facts_are_dropped(
         tar.addfile(member, io.BytesIO(b"new"))
     assert len(scan(source, validation=0, test=0)) == len(before) + 1
     assert without_stale_facts(before).table["bytes"].null_count == len(before)
+
+
+def grey_tar(path, level):
+    """Two classes of bitmaps of one level, which all have the same length."""
+    data = io.BytesIO()
+    Image.new("RGB", (16, 16), (level,) * 3).save(data, "BMP")
+    with tarfile.open(path, "w") as tar:
+        for name in (f"{label}/{number:02}.bmp" for label in "ab" for number in range(20)):
+            member = tarfile.TarInfo(name)
+            member.size = len(data.getvalue())
+            tar.addfile(member, io.BytesIO(data.getvalue()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["turbo", "keras_pil", "tf_data"])
+def test_a_shard_that_is_replaced_during_a_run_ends_it_before_any_of_its_pixels(name, tmp_path):
+    source = grey_tar(tmp_path / "x.tar", 50)
+    manifest = scan(source, validation=0, test=0)
+    with open_loader(name, manifest, SPEC) as stream:
+        next(stream)
+        grey_tar(source, 200)
+        levels = [50]
+        with pytest.raises(ImageError, match=r"x\.tar:.*the shard has changed since it was listed"):
+            levels.extend(int(np.array(batch.images).max()) for batch in stream)
+    assert set(levels) == {50}
 
 
 def test_a_shard_that_is_gone_names_the_member(sources, tmp_path):

@@ -15,6 +15,7 @@ from feedbench.loaders import (
     parse_settings,
     scan,
 )
+from feedbench.loaders.address import extent_of, shard_of
 from feedbench.loaders.guests.web_rows import SampleRows
 from feedbench.loaders.guests.webdataset import LOADER
 
@@ -34,11 +35,11 @@ def read(manifest, settings=None, spec=SPEC, **options):
 
 def damage(manifest, row):
     """Overwrite the image of a row in its shard."""
-    path, _, extent = manifest.address(row).partition("\0")
-    member, offset, length = map(int, extent.split(","))
-    with open(path[:-member], "r+b") as file:  # noqa: PTH123
-        file.seek(offset)
-        file.write(b"x" * length)
+    address = manifest.address(row).encode()
+    extent = extent_of(address)
+    with open(shard_of(address, extent), "r+b") as file:  # noqa: PTH123
+        file.seek(extent.offset)
+        file.write(b"x" * extent.length)
 
 
 def test_rows_of_other_splits_are_passed_over(shards):

@@ -1,16 +1,19 @@
 """Whatever is damaged in a pack: other pixels are never given, and the message has one line."""
 
 import json
+import os
 import shutil
 from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from feedbench.loaders import BatchSpec, LoaderError, SettingsError, scan
+from feedbench.loaders import BatchSpec, LoaderError, SettingsError, open_loader, scan
 from feedbench.loaders.errors import PackedImageError
 from feedbench.loaders.npy import write_npy
 from feedbench.loaders.originals import FILES, MANIFEST
+from feedbench.loaders.pack import pack
 from feedbench.loaders.pack.about import ABOUT, INDEX, file_crc32
 from feedbench.loaders.pack.build import Packing, check_packing, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import FAILED, PARTIAL, Pack
@@ -194,3 +197,38 @@ def partial(files, folder, kind):
         encode, labels = RowEncoder(packing), files.labels
         for row in range(30):
             writer.put(row, encode(row), int(labels[row]))
+
+
+@pytest.mark.parametrize("kind", SHARDS)
+def test_a_pack_that_is_written_to_during_a_run_ends_it(files, whole, tmp_path, kind, monkeypatch):
+    """Every row was compared with its checksum in the first epoch."""
+    monkeypatch.setattr(pack, "_LOOK_S", 0)
+    folder = shutil.copytree(whole[kind], tmp_path / "pack")
+    shard = folder / SHARDS[kind]
+    settings = {"pack": str(folder), "prefetch": 0}
+    with open_loader("packed", files, SPEC, settings) as stream:
+        for _ in range(6):  # an epoch
+            next(stream)
+        shard.write_bytes(bytes(len(shard.read_bytes())))
+        with pytest.raises(SettingsError, match=rf"{shard.name} was written to while it was read;"):
+            list(islice(stream, 6))
+
+
+def test_a_pack_that_is_removed_during_a_run_is_read_to_the_end(files, whole, tmp_path):
+    folder = shutil.copytree(whole["arrays"], tmp_path / "pack")
+    with open_loader("packed", files, SPEC, {"pack": str(folder)}, epochs=2) as stream:
+        images = [image for batch in islice(stream, 6) for image in np.array(batch.images)]
+        shutil.rmtree(folder)
+        images += [image for batch in stream for image in np.array(batch.images)]
+    assert len(images) == 2 * len(files)
+    assert np.array_equal(images[: len(files)], images[len(files) :])
+
+
+def test_an_index_that_is_truncated_while_a_cache_is_filled_kills_nothing(files, tmp_path):
+    cached = {"cache": "packed", "pack_dir": str(tmp_path)}
+    with open_loader("turbo", files, SPEC, cached, epochs=2) as stream:
+        batches = [next(stream)]
+        (index,) = tmp_path.glob(f"*/{INDEX}{PARTIAL}")
+        os.truncate(index, 0)
+        batches += stream
+    assert sum(len(batch.rows) for batch in batches) == 2 * len(files)

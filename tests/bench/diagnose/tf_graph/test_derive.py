@@ -63,6 +63,27 @@ def test_gains_are_predicted_from_the_record_and_compared_with_what_was_tried(
     assert "None of the changes" not in diagnosis.verdict
 
 
+def test_what_was_tried_without_several_mistakes_is_one_family_of_comparisons(record_of):
+    """Alone, 13 % more than the pipeline as it is would be certain."""
+    both = next(part for part in record_of(_graph()).parts if part.name == "end to end")
+
+    def tried(name, *ratios):
+        blocks = [
+            block.model_copy(update={"seconds": block.seconds / ratio})
+            for block, ratio in zip(both.blocks, ratios, strict=True)
+        ]
+        return Part(name="rewritten", mistake=name, stage=1, cache_state="warm", blocks=blocks)
+
+    def outcome(*parts):
+        found = derive_diagnosis(record_of(_graph(), *parts)).mistakes
+        return next(one.outcome for one in found if one.name == "serial map")
+
+    faster = tried("serial map", 1.10, 1.13, 1.16)
+    others = [tried(name, 0.97, 1.03, 1.0) for name in ("no prefetch", "no cache", "late cache")]
+    assert outcome(faster) == "faster"
+    assert outcome(faster, *others) == "tie"
+
+
 def test_python_per_image_is_replaced_by_the_measured_reference(record_of, make_blocks):
     stages = [STAGES[0], STAGES[1].model_copy(update={"python": True, "parallel": 2}), STAGES[2]]
     (mistake,) = _python(record_of(_graph(stages)))
