@@ -109,8 +109,8 @@ def parse_json(text: str | bytes, *, is_raw: bool = False) -> Any:
         ValueError: it is not JSON, which has no NaN and no infinity, or a number is out of the
             range that any measurement has.
     """
-    size = {"parse_float": _measured} if is_raw else {}
-    return json.loads(text, parse_int=_integer, parse_constant=_refused, **size)
+    number = _measured if is_raw else float
+    return json.loads(text, parse_int=_integer, parse_float=number, parse_constant=_refused)
 
 
 def _integer(text: str) -> int:
