@@ -138,7 +138,7 @@ def read_limits(folder: Path) -> LimitsRecord:
     Raises:
         RecordError: there is none, or it is not valid.
     """
-    return read_model(folder / RECORD, LimitsRecord, "limits")
+    return read_model(folder / RECORD, LimitsRecord, "limits", is_raw=True)
 
 
 def limit_of(choice: Choice) -> Choice:

@@ -67,7 +67,7 @@ def read_config_to_resume(folder: Path) -> tuple[Best, Recipe]:
 
 
 def read_training(path: Path) -> dict[str, Any]:
-    """Read training.json; `per_class` and `dropped` are empty in the oldest records.
+    """Read training.json; `test`, `per_class` and `dropped` may be missing and are then empty.
 
     Raises:
         RecordError: there is no such file, or it is not the result of a training.
@@ -88,7 +88,7 @@ def read_training(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
     if damage := fault(result):
         raise RecordError(f"{path}: {damage}; give the folder of a training")
-    return {"per_class": [], "dropped": [], **result}
+    return {"test": None, "per_class": [], "dropped": [], **result}
 
 
 @contextmanager

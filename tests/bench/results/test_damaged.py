@@ -201,6 +201,15 @@ def test_a_number_that_no_measurement_gives_is_read_or_refused_in_one_line(value
             raise
 
 
+def test_the_limits_of_a_machine_with_an_infinite_rate_are_refused_in_one_line(copies):
+    base, path, (values,) = copies(RESULTS / "limits" / "clothing" / "limits-record.json")
+    rates = json.dumps(values).replace('"rates": [', '"rates": [Infinity, ', 1)
+    path.write_text(rates)
+    with pytest.raises(BenchError) as raised:
+        use(path, base)
+    check(raised.value, path)
+
+
 def test_an_environment_with_a_wrong_value_is_left_out_or_used(copies):
     base, path, _ = copies(RESULTS / "clothing-cpu" / "trials.jsonl")
     beside = path.with_name("environment.json")

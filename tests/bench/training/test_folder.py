@@ -144,6 +144,13 @@ def test_a_refused_training_leaves_its_folder_only_if_it_holds_something(tmp_pat
     assert [(folder / name).exists() for name in names] == [is_kept] * len(names)
 
 
+def test_a_result_without_a_test_is_read_as_one_without_a_test_split(tmp_path):
+    values = json.loads(PUBLISHED.read_text())
+    del values["test"]
+    (tmp_path / "training.json").write_text(json.dumps(values))
+    assert read_training(tmp_path / "training.json")["test"] is None
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
