@@ -37,7 +37,7 @@ def test_files_that_cannot_be_read_and_classes_without_test_images_are_left_out(
 ):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     shutil.rmtree(photos / "test" / "square")
-    broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
+    broken = [photos / split / "circle" / "1.jpg" for split in ("train", "validation", "test")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:200])
     options = ["--recipe", small_recipe, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
@@ -50,7 +50,8 @@ def test_files_that_cannot_be_read_and_classes_without_test_images_are_left_out(
     text = (tmp_path / "run" / "training.json").read_text()
     result = json.loads(text, parse_constant=pytest.fail)  # of NaN, which is not JSON
     assert [image["path"] for image in result["dropped"]] == [str(path) for path in broken]
-    assert "Unreadable files skipped: 2, listed in training.json" in output
+    assert [error.path for error in read_dropped(tmp_path / "run")] == [str(broken[0])]
+    assert "Unreadable files skipped: 3, listed in training.json" in output
     assert "of 3 images" in output
     circle, square = result["per_class"]
     assert (circle["name"], circle["images"]) == ("circle", 3)

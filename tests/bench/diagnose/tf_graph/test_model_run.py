@@ -46,6 +46,23 @@ def test_the_time_of_a_stage_is_its_own(pipelines, graph_of):
     assert max(work["shuffle"], work["batch"], work["prefetch"]) < longest
 
 
+def test_the_time_of_datasets_inside_a_stage_is_that_of_the_stage(pipelines, graph_of):
+    def make():
+        slow = pipelines.sleeping(LONG_S)
+        inside = pipelines.files(60).interleave(
+            lambda data: (
+                pipelines.tf.data.Dataset.from_tensors(data).map(pipelines.decode).map(slow)
+            ),
+            cycle_length=2,
+        )
+        return inside.batch(2)
+
+    graph = graph_of(make)
+    work = dict(zip([stage.method for stage in graph.stages], stage_work(graph), strict=True))
+    assert work["interleave"] > 0.95 * LONG_S
+    assert work["batch"] < LONG_S / 2
+
+
 @pytest.mark.parametrize("size", [8, 5, 4])
 def test_epochs_of_one_or_two_batches_show_every_stage(pipelines, graph_of, size):
     def make():
