@@ -6,7 +6,6 @@ device draw the same.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -116,9 +115,9 @@ class Augment(BaseModel):
                 "random_resized_crop must be the lower and the upper bound, "
                 f"got {list(self.random_resized_crop)}"
             )
-        if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1] < math.inf:
+        if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1]:
             raise ValueError(
-                "aspect_ratio must be two finite ratios above 0, the smaller first, "
+                "aspect_ratio must be two ratios above 0, the smaller first, "
                 f"got {list(self.aspect_ratio)}"
             )
 

@@ -78,7 +78,8 @@ _IN_MEMORY = """    with tf.device("CPU:0"):
 
 _ON_DISK = """    shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
     with tempfile.TemporaryFile({folder}) as file:  # gone when the process ends
-        os.posix_fallocate(file.fileno(), 0, math.prod(shape))  # or a full disk kills it
+        # Without its space, a full disk would kill the process.
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape))
         images = np.memmap(file, np.uint8, "w+", shape=shape)
 
     def write(rows, batch):

@@ -302,4 +302,4 @@ def test_what_the_system_does_not_report_is_missing_and_not_zero(monkeypatch):
     monkeypatch.setattr(Path, "read_text", lambda path: (_ for _ in ()).throw(OSError(path)))
     with HostMeter(period_s=0.01) as meter:
         time.sleep(0.1)
-    assert meter.readings(Block(began=0, seconds=1e12, images=1, wait_s=[], step_s=[])) is None
+    assert meter.readings(Block(began=0, seconds=1e9, images=1, wait_s=[], step_s=[])) is None

@@ -145,11 +145,11 @@ def test_evaluation_takes_whole_images():
         ({"aspect_ratio": [1, 2]}, "aspect_ratio needs random_resized_crop"),
         (
             {"random_resized_crop": [0.08, 1], "aspect_ratio": [2, 1]},
-            "aspect_ratio must be two finite ratios above 0, the smaller first",
+            "aspect_ratio must be two ratios above 0, the smaller first",
         ),
         (
             {"random_resized_crop": [0.08, 1], "aspect_ratio": [1, float("inf")]},
-            "aspect_ratio must be two finite ratios",
+            "aspect_ratio: must be a finite number, got inf",
         ),
         (
             {"random_resized_crop": [0.08, 1], "on_device": ["random_resized_crop"]},
