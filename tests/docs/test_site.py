@@ -61,7 +61,7 @@ def test_every_field_of_a_record_is_listed_once(site, model):
 
 def test_a_field_without_a_description_has_that_of_the_docstring(site):
     page = site("records").records_page()
-    assert "| `interrupted` | bool | whether Ctrl-C ended it. |" in page
+    assert "| `interrupted` | bool | whether Ctrl-C, a kill or an error ended it. |" in page
     assert "of one that looked faster, only from the blocks that were to confirm it. |" in page
 
 
