@@ -12,6 +12,10 @@ TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
 # A process runs all tests of a file, which share what they measure; LONG in tests/conftest.py says
 # which files come first.
 BY_FILE := $(TOGETHER) --dist loadfile --no-loadscope-reorder
+# Tests that follow a document, and those that run a whole command or script for half a minute.
+DOCUMENTS := tests/docs $(addprefix tests/bench/, commands/test_quickstart.py \
+	compare/test_action.py compare/test_measure.py)
+NOT_TOGETHER := $(addprefix --ignore , tests/browser tests/examples $(DOCUMENTS))
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests test-beyond guests beyond micro docs clean
@@ -35,7 +39,7 @@ test: lint test-together  ## lint, then the tests that can run in parallel, whic
 
 # Without bytecode each of hundreds of processes would compile Feedbench again.
 test-together: $(VENV)/installed-dev  ## the same without lint
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(BY_FILE)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(NOT_TOGETHER) -m "not alone and not beyond" $(BY_FILE)
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure injected bottlenecks, one at a time
 	$(BIN)/python -m pytest -m "alone and not beyond" $(SLOWEST)
@@ -48,7 +52,7 @@ test-examples: $(VENV)/installed-dev  ## the tests that run every command on the
 	$(BIN)/python -m pytest tests/examples $(TOGETHER) --dist worksteal
 
 test-docs: $(VENV)/installed-dev  ## the tests that run every command and code block of the documents
-	$(BIN)/python -m pytest tests/docs $(TOGETHER) --dist worksteal
+	$(BIN)/python -m pytest $(DOCUMENTS) $(TOGETHER) --dist worksteal
 
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "results" / "compare" / "measure.sh"
+WORDS = ("equal", "slowed")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def measure(tiny_photos, tmp_path):
     return run
 
 
-def test_pairs_of_both_ways_are_counted_and_a_second_start_resumes(measure, tmp_path):
+def test_pairs_of_each_way_are_counted_and_a_second_start_resumes(measure, tmp_path):
     first = measure("compare")
     assert first[0].startswith("pair 1 of 1, after ")
     assert [line.split(" | ")[0] for line in first[3:]] == ["| equal (1)", "| slowed (1)"]
@@ -46,3 +47,6 @@ def test_pairs_of_both_ways_are_counted_and_a_second_start_resumes(measure, tmp_
     both = [line.split(" | ")[0] for line in measure("against")[3:]]
     assert both[:2] == ["| against, equal (1)", "| against, slowed (1)"]
     assert len(both) == 4
+    kinds = [line.split(" | ")[0] for line in measure("relative")[3:]]
+    ways = [f"| {way}, {kind} (1)" for way in ("beside turbo", "relative") for kind in WORDS]
+    assert set(kinds) == {*both, *ways}
