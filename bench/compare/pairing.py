@@ -80,6 +80,8 @@ def _candidate(
     values, others = base.details, other.details
     differing = [key for key in values if values[key] != others.get(key, values[key])]
     first, second = base.compared or base.measured, other.compared or other.measured
+    if base_name not in ("", name):
+        first, second = base.as_other or first, other.as_other or second
     ratio = None if second is None else independent(second, first)
     return Candidate(
         run=run,

@@ -15,7 +15,8 @@ OPTION = "--relative-to"
 def relative_to(subjects: Sequence[Subject], loader: str) -> list[Subject]:
     """Return the runs with each rate compared as a multiple of one loader's in the same rounds.
 
-    That loader's own rates are compared as they are, and show how the machine has changed.
+    That loader's own rates are compared as they are, and show how the machine has changed; with
+    another loader's, they are compared as multiples of themselves.
 
     Args:
         loader: the name of a rate that all runs have, or of a loader that each has once.
@@ -56,14 +57,15 @@ def _relative(subject: Subject, name: str) -> Subject:
         reason = subject.rates[name].error or "the record does not hold its blocks"
         raise RecordError(f"{OPTION} {name}: {subject.path}: {reason}")
     rates = {
-        other: _reference(rate) if other == name else _compared(rate, reference)
+        other: _reference(rate, reference) if other == name else _compared(rate, reference)
         for other, rate in subject.rates.items()
     }
     return replace(subject, rates=rates)
 
 
-def _reference(rate: NamedRate) -> NamedRate:
-    return replace(rate, is_judged=False, reads_images=False)
+def _reference(rate: NamedRate, itself: Measured) -> NamedRate:
+    as_other = measured(paired_rates(itself, itself))
+    return replace(rate, as_other=as_other, is_judged=False, reads_images=False)
 
 
 def _compared(rate: NamedRate, reference: Measured) -> NamedRate:

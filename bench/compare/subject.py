@@ -33,6 +33,7 @@ class NamedRate:
         measured: None if it could not be measured.
         error: why not.
         compared: what is compared instead, such as its multiple of another rate.
+        as_other: what is compared instead with a rate of another name.
         is_judged: whether it may count for `--fail-if-slower`.
         reads_images: False for what shows the speed of the machine, such as `synthetic`.
         details: what may differ although the name is the same.
@@ -41,6 +42,7 @@ class NamedRate:
     measured: Measured | None
     error: str | None = None
     compared: Measured | None = None
+    as_other: Measured | None = None
     is_judged: bool = True
     reads_images: bool = True
     details: dict[str, str] = field(default_factory=dict)

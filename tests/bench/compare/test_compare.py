@@ -488,6 +488,22 @@ def test_without_a_reference_the_same_runs_are_not_told_apart_from_a_faster_mach
     assert "Slower: tf_data" not in out
 
 
+@pytest.mark.parametrize("reference", ["turbo", "tf_data"])
+def test_a_winner_that_is_the_reference_is_compared_as_a_multiple_of_itself(
+    call, bench, tmp_path, reference
+):
+    rates = [{"turbo": 1000, "tf_data": 800}, {"turbo": 1000, "tf_data": 2000}]
+    trials = [{name: blocks(rate, 7) for name, rate in one.items()} for one in rates]
+    runs = [bench(name, one) for name, one in zip(("a", "b"), trials, strict=True)]
+    saved = tmp_path / "saved.json"
+    call("compare", *runs, "--relative-to", reference, "--json", saved)
+    pairs = [pair for pair in read_result(saved).comparison.pairs if pair.base_name != pair.name]
+    assert [pair.name for pair in pairs] == ["tf_data"]
+    # The winner of the base is turbo: 1 times turbo, or 1.25 times tf_data.
+    expected = 2.0 if reference == "turbo" else 1 / 1.25
+    assert pairs[0].ratio.value == pytest.approx(expected, rel=0.01)
+
+
 def test_rounds_that_the_reference_lacks_do_not_count(call, bench, tmp_path):
     short, whole = blocks(900, 1), blocks(1000, 2)
     runs = [bench(name, {"turbo": whole, "tf_data": short[:3]}) for name in ("a", "b")]
