@@ -230,8 +230,8 @@ def _gain_text(mistake: Mistake) -> str:
     """Return what undoing a mistake gains: measured, or else predicted; empty if not enough."""
     if mistake.tried is not None:
         gain = mistake.tried.value - 1
-        is_worth_it = mistake.outcome == "faster" and gain >= LEAST_GAIN
-        return f"{gain:+.0%}, measured" if is_worth_it else ""
+        doubt = "" if mistake.outcome == "faster" else ", but not certain"
+        return f"{gain:+.0%}, measured{doubt}" if gain >= LEAST_GAIN else ""
     if mistake.gain is None or mistake.gain < LEAST_GAIN:
         return ""
     return f"{'up to ' if mistake.upper_bound else ''}{mistake.gain:+.0%}, predicted"

@@ -50,3 +50,11 @@ def test_ctrl_c_that_is_ignored_as_in_the_background_stays_ignored(tmp_path):
     assert running.poll() is None
     running.kill()
     assert running.communicate() == ("", "")
+
+
+@pytest.mark.spawned
+def test_the_package_can_be_run_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "feedbench", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("feedbench ")

@@ -63,6 +63,16 @@ def test_gains_are_predicted_from_the_record_and_compared_with_what_was_tried(
     assert "None of the changes" not in diagnosis.verdict
 
 
+def test_a_measured_gain_that_is_not_certain_is_named_as_such(record_of, make_blocks):
+    uneven = zip(make_blocks(300), (0.3, 1.0, 2.5), strict=True)
+    blocks = [one.model_copy(update={"images": round(one.images * by)}) for one, by in uneven]
+    tried = Part(name="rewritten", mistake="serial map", stage=1, blocks=blocks)
+    diagnosis = derive_diagnosis(record_of(_graph(), tried))
+    (found,) = [mistake for mistake in diagnosis.mistakes if mistake.name == "serial map"]
+    assert found.outcome != "faster"
+    assert "serial map (+80%, measured, but not certain)" in diagnosis.verdict
+
+
 def test_what_was_tried_without_several_mistakes_is_one_family_of_comparisons(record_of):
     """Alone, 13 % more than the pipeline as it is would be certain."""
     both = next(part for part in record_of(_graph()).parts if part.name == "end to end")
