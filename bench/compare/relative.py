@@ -15,8 +15,8 @@ OPTION = "--relative-to"
 def relative_to(subjects: Sequence[Subject], loader: str) -> list[Subject]:
     """Return the runs with each rate compared as a multiple of one loader's in the same rounds.
 
-    That loader's own rates are compared as they are, and show how the machine has changed; with
-    another loader's, they are compared as multiples of themselves.
+    That loader's own rates are compared as they are, and show how the machine has changed. Where
+    the runs chose different winners and it is one of them, it counts as 1 beside the other.
 
     Args:
         loader: the name of a rate that all runs have, or of a loader that each has once.
