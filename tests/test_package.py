@@ -129,6 +129,7 @@ def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
     assert assets
     expected = {
         "feedbench/__init__.py",
+        "feedbench/__main__.py",
         "feedbench/replacing.py",
         "feedbench/py.typed",
         "feedbench/bench/plan/accelerators.toml",
