@@ -12,9 +12,10 @@ TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
 # A process runs all tests of a file, which share what they measure; LONG in tests/conftest.py says
 # which files come first.
 BY_FILE := $(TOGETHER) --dist loadfile --no-loadscope-reorder
-# Tests that follow a document, and those that run a whole command or script for half a minute.
-DOCUMENTS := tests/docs $(addprefix tests/bench/, commands/test_quickstart.py \
-	compare/test_action.py compare/test_measure.py)
+# Tests that follow a document, install the package, or run a whole command or script for half a
+# minute.
+DOCUMENTS := tests/docs tests/test_new_loader.py tests/test_package.py \
+	$(addprefix tests/bench/, commands/test_quickstart.py compare/test_action.py compare/test_measure.py)
 NOT_TOGETHER := $(addprefix --ignore , tests/browser tests/examples $(DOCUMENTS))
 
 .DEFAULT_GOAL := help
@@ -51,7 +52,7 @@ test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
 test-examples: $(VENV)/installed-dev  ## the tests that run every command on the examples
 	$(BIN)/python -m pytest tests/examples $(TOGETHER) --dist worksteal
 
-test-docs: $(VENV)/installed-dev  ## the tests that run every command and code block of the documents
+test-docs: $(VENV)/installed-dev  ## the tests of the documents, with all their commands and code, and of the package
 	$(BIN)/python -m pytest $(DOCUMENTS) $(TOGETHER) --dist worksteal
 
 test-guests:  ## the tests that need optional packages

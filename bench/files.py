@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the processes that generate photos import this module witho
 Model = TypeVar("Model", bound="BaseModel")
 ELSEWHERE = "name another file or another folder"
 _LARGEST = 1e30  # more than anything that is measured, in any unit
+_LARGEST_DERIVED = 1e100  # more than any figure that follows
 _MOST_DIGITS = 20  # of an integer with 64 bits
 CREATED = "created"  # the field of a result that says when it was made
 
@@ -103,13 +104,13 @@ def parse_json(text: str | bytes, *, is_raw: bool = False) -> Any:
     """Return the values of a record.
 
     Args:
-        is_raw: whether it holds only what was measured; derived values may be of any size.
+        is_raw: whether it holds only what was measured; derived values may be larger.
 
     Raises:
         ValueError: it is not JSON, which has no NaN and no infinity, or a number is out of the
             range that any measurement has.
     """
-    number = _measured if is_raw else float
+    number = _measured if is_raw else _derived
     return json.loads(text, parse_int=_integer, parse_float=number, parse_constant=_refused)
 
 
@@ -117,6 +118,10 @@ def _integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise ValueError(f"a number has {len(text)} digits")
     return int(text)
+
+
+def _derived(text: str) -> float:
+    return value if abs(value := float(text)) <= _LARGEST_DERIVED else _refused(text)
 
 
 def _measured(text: str) -> float:

@@ -48,6 +48,10 @@ def open_stream(request: Request, settings: Ffcv) -> Stream:
     return Stream(batches.batches(), batches.close, request.faults, reuses_memory=reused)
 
 
+def _upper_bound(settings: Ffcv) -> UpperBound:
+    return UpperBound("copy" if settings.write_mode == "raw" else "decode")
+
+
 LOADER = Loader(
     name="ffcv",
     summary="FFCV: compiled decoders over a file that it has written before",
@@ -63,7 +67,7 @@ LOADER = Loader(
     suites={
         "peers": ({"write_mode": ["raw", "jpg"], "copy_batches": False},),
     },
-    upper_bound=lambda settings: UpperBound("copy"),
+    upper_bound=_upper_bound,
     stages=ffcv_stages,
     package=PACKAGE,
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from short_network import SHORT
 
 from feedbench.loaders import Augment, Batch, BatchSpec
 from feedbench.loaders.augment.host import augmented, to_range
@@ -41,12 +42,13 @@ def test_device_and_host_augment_alike(smooth, value_range):
     assert np.percentile(levels, 99.5) < 3
 
 
+@pytest.mark.usefixtures("short_network")
 @pytest.mark.parametrize("image_dtype", ["uint8", "float32"])
 def test_training_augments_and_evaluation_does_not(smooth, image_dtype):
     spec = BatchSpec(image_size=SIDE)
     trainers = [
         Trainer(
-            Recipe(alpha=0.35, epochs=1, warm_up_epochs=0, schedule="constant"),
+            Recipe(**SHORT, epochs=1, warm_up_epochs=0, schedule="constant"),
             image_size=SIDE,
             batch_size=16,
             classes=2,

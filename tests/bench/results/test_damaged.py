@@ -210,6 +210,38 @@ def test_the_limits_of_a_machine_with_an_infinite_rate_are_refused_in_one_line(c
     check(raised.value, path)
 
 
+def numbers(value: Any) -> list[tuple[str | int, ...]]:
+    """Return the places of all fractions among `places`."""
+    found = []
+    for place in places(value):
+        one = value
+        for part in place:
+            one = one[part]
+        if isinstance(one, float):
+            found.append(place)
+    return found
+
+
+@pytest.mark.parametrize("number", ["1e999", "1e308"])
+@pytest.mark.parametrize(
+    "record",
+    [record for record in RECORDS if record.suffix == ".json"],
+    ids=lambda path: "/".join(path.parts[-3:]),
+)
+def test_a_number_of_hundreds_of_digits_is_read_or_refused_in_one_line(record, number, copies):
+    base, path, (value,) = copies(record)
+    for place in numbers(value):
+        damage = Damage(place, math.inf)
+        path.write_text(json.dumps(damaged(value, damage)).replace("Infinity", number))
+        try:
+            use(path, base)
+        except (BenchError, LoaderError, TrainerError) as error:
+            check(error, path)
+        except Exception as error:
+            error.add_note(str(damage))
+            raise
+
+
 def test_an_environment_with_a_wrong_value_is_left_out_or_used(copies):
     base, path, _ = copies(RESULTS / "clothing-cpu" / "trials.jsonl")
     beside = path.with_name("environment.json")
