@@ -1,4 +1,4 @@
-"""Rows of arrays keep their bytes, wherever they lie among the pieces in which a file is written."""
+"""Rows of arrays keep their bytes, wherever they lie among the pieces of a new file."""
 
 import os
 import time
