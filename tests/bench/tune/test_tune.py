@@ -23,7 +23,7 @@ from feedbench.bench.trials.bench import DeadlinePassed
 from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune import tune
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
-from feedbench.bench.tune.search import MEASURED_ROUNDS
+from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
 from feedbench.bench.tune.table import verdict
 from feedbench.bench.tune.tune import Budget, Callbacks, Tune, pixel_refusal
 from feedbench.loaders import BatchSpec, scan
@@ -137,6 +137,17 @@ def test_ctrl_c_leaves_a_record_with_the_reason(search, tmp_path, blocks, said):
     assert text.startswith(said)
     assert "budget" not in text
     assert "To resume the search: feedbench tune …" in text
+
+
+def test_ctrl_c_while_the_best_is_measured_is_in_the_record(search, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Search, "measure_best", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(lambda choice: 1000.0 if choice.loader == "turbo" else 500.0)
+    record = TuneRecord.model_validate_json((tmp_path / "tune.json").read_text())
+    assert record.interrupted
 
 
 def test_every_block_is_in_the_folder_before_the_next_is_timed(search, tmp_path):
