@@ -12,7 +12,7 @@ WORDS = ("slower", "same within 3 %", "cannot tell", "faster")
 
 def main() -> None:
     """Print one row per kind of pair."""
-    lines = [f"| pairs | {' | '.join(WORDS)} | fails at 5 % | median ratio |"]
+    lines = [f"| pairs | {' | '.join(WORDS)} | interval below 0.95 | median ratio |"]
     lines.append("|---|" + "---|" * (len(WORDS) + 2))
     for kind, pairs in _by_kind(Path(sys.argv[1])).items():
         counts = Counter(pair["outcome"] for pair in pairs)
