@@ -128,6 +128,29 @@ def test_lists_of_numbers_are_arrays(write, manifest):
     assert taken(manifest, 1)[0].labels.tolist() == [0, 1, 2, 1]
 
 
+def test_the_keys_of_a_later_batch_may_be_in_another_order(write, manifest):
+    pipeline(
+        write,
+        "def make():\n"
+        "    one = {'a': np.zeros((4, 2)), 'b': np.zeros(4)}\n"
+        "    yield one, np.zeros(4)\n"
+        "    yield dict(reversed(one.items())), np.zeros(4)",
+    )
+    assert len(taken(manifest, 2)) == 2
+
+
+def test_texts_may_be_longer_in_a_later_batch(write, manifest):
+    """NumPy's dtype of texts holds the length of the longest one of a batch."""
+    pipeline(
+        write,
+        "def make():\n"
+        "    for size in (1, 9, 3):\n"
+        "        names = np.array(['x' * size] * 4)\n"
+        "        yield {'name': names, 'bytes': names.astype('S')}, names",
+    )
+    assert [batch.labels[0] for batch in taken(manifest)] == ["x", "x" * 9, "xxx"]
+
+
 def test_ragged_tensors_are_batches(write, manifest):
     pipeline(
         write,
