@@ -76,6 +76,8 @@ def _headers(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
             for header in tar:
                 last = header
                 tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
+                if header.size < 0:  # tarfile would find the same members again and again
+                    raise damaged(path, header.name, "its size is negative")
                 if header.isreg() and header.offset_data + header.size > size:
                     raise damaged(path, header.name, "the tar ends inside this member")
                 if header.issparse():
