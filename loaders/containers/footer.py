@@ -50,9 +50,7 @@ def chunks_of(file: memoryview, column: int) -> list[Chunk]:
 
 
 def _chunk(about: dict[int, Any], size: int) -> Chunk:
-    begin, dictionary = about[_DATA_PAGES], about.get(_DICTIONARY, 0)
-    if 0 < dictionary < begin:
-        begin = dictionary
+    begin = about.get(_DICTIONARY) or about[_DATA_PAGES]  # of no rows, there is a dictionary only
     end = begin + about[_PACKED]
     if not 0 <= begin <= end <= size:
         raise ValueError("its pages are not in the file")

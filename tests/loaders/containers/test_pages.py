@@ -80,6 +80,13 @@ def test_a_page_of_many_images_is_read(tmp_path, version, use_dictionary):
         assert read_file(manifest.address(row)) == values[number]
 
 
+def test_a_file_without_rows_among_others_is_read(tmp_path):
+    table = pa.table({"image": pa.array([b"x", b"y"], pa.binary()), "label": [0, 1]})
+    pq.write_table(table.slice(0, 0), tmp_path / "a.parquet")
+    pq.write_table(table, tmp_path / "b.parquet")
+    assert len(scan(tmp_path)) == 2
+
+
 @pytest.mark.parametrize("codec", [3, 8, 60, -1])
 def test_a_codec_that_does_not_exist_is_one_line(tmp_path, codec):
     """pyarrow's own metadata would end the process."""
