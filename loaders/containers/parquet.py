@@ -30,14 +30,25 @@ _DAMAGE = (
 
 
 def has_images(path: Path) -> bool:
-    """Whether a Parquet file has a column of bytes, and is no manifest."""
+    """Whether a Parquet file has a column of bytes, and is no manifest.
+
+    Raises:
+        SourceError: it is neither.
+    """
     try:
         with path.open("rb") as file:  # Arrow itself takes no name that is not UTF-8
             schema = pq.read_schema(file)
     except (OSError, ValueError, pa.ArrowException):  # names of columns may be damaged
         return False
-    has_bytes = any(is_image(field.type) for field in schema)
-    return has_bytes and b"feedbench" not in (schema.metadata or {})
+    if b"feedbench" in (schema.metadata or {}):
+        return False
+    if not any(is_image(field.type) for field in schema):
+        columns = printable(", ".join(f"{field.name} ({field.type})" for field in schema))
+        raise SourceError(
+            f"{path}: no column holds the bytes of images, and it is no Feedbench manifest; its "
+            f"columns are {columns}"
+        )
+    return True
 
 
 def list_parquet(path: Path, hints: Hints) -> Listing:

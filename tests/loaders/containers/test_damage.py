@@ -117,6 +117,14 @@ def test_a_damaged_header_inside_a_tar_is_noticed(sources, tmp_path):
         scan(source)
 
 
+def test_a_tar_behind_another_is_not_left_out(sources, tmp_path):
+    """tarfile, as tar itself, reads up to the end of the first."""
+    source = copy(sources["folders"], tmp_path)
+    source.write_bytes(2 * source.read_bytes())
+    with pytest.raises(SourceError, match="another tar follows; join them by tar --concatenate"):
+        scan(source)
+
+
 def test_a_negative_size_in_a_tar_is_refused(sources, tmp_path):
     """tarfile goes back by it, to the same header again."""
     source = copy(sources["folders"], tmp_path)
