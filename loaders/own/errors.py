@@ -20,6 +20,8 @@ _ENDED = re.compile(
     r"DataLoader worker \(pid(?:\(s\))? (?P<pids>[\d, ]+)\) (?:is killed by signal: "
     r"(?P<signal>[^.]+)|exited unexpectedly(?: with exit code (?P<code>\d+))?)"
 )
+_SHARING = "/torch/multiprocessing/"
+_REMEDY = "if memory ran out, use fewer workers, a smaller prefetch_factor, or a larger /dev/shm"
 # TensorFlow's names of operations before and after a message.
 _OPERATION = re.compile(r"^(\{\{.*?\}\} )+|( \[Op:.*)$")
 
@@ -53,7 +55,11 @@ def _message(error: BaseException) -> str:
         return f"out of memory: {type(error).__name__}"
     text = str(error)
     if ended := _ENDED.match(text):
-        return _ended_text(ended)
+        how = f" with exit code {ended['code']}" if ended["code"] else ""
+        how = f" by a signal: {ended['signal'].strip()}" if ended["signal"] else how
+        return f"worker process {ended['pids']} of its DataLoader ended{how}; {_REMEDY}"
+    if _is_of_lost_worker(error):
+        return f"a worker process of its DataLoader ended; {_REMEDY}"
     for frame in list(_FRAME.finditer(text))[-1:]:  # of another process, or of TensorFlow
         for line in text[frame.end() :].splitlines()[1:]:
             if line.strip() and len(line) - len(line.lstrip()) <= len(frame["indent"]):
@@ -62,14 +68,11 @@ def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
-def _ended_text(ended: re.Match[str]) -> str:
-    """That a worker process has ended, in place of Torch's words, which tell less."""
-    how = f" with exit code {ended['code']}" if ended["code"] else ""
-    how = f" by a signal: {ended['signal'].strip()}" if ended["signal"] else how
-    return (
-        f"worker process {ended['pids']} of its DataLoader ended{how}; if memory ran out, use "
-        "fewer workers, a smaller prefetch_factor, or a larger /dev/shm"
-    )
+def _is_of_lost_worker(error: BaseException) -> bool:
+    """Whether the memory of a batch could not be had from the Torch process that made it."""
+    frames = TracebackException.from_exception(error).stack
+    is_broken = isinstance(error, ConnectionError | EOFError)
+    return is_broken and any(_SHARING in frame.filename for frame in frames)
 
 
 def _user_frames(function: OwnFunction, error: BaseException) -> list[tuple[str, int, str]]:

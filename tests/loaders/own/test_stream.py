@@ -400,6 +400,19 @@ def test_an_iterator_that_is_spent_and_cannot_start_again_is_one_line(write, man
     assert "make gave no batch after 1 batches; expected" in refused(manifest)[0]
 
 
+@pytest.mark.parametrize(
+    ("library", "said"),
+    [
+        ("torch/multiprocessing/reductions", "a worker process of its DataLoader ended; if memory"),
+        ("boto/http", "ConnectionResetError: reset"),
+    ],
+)
+def test_a_connection_that_broke_is_only_to_torch_that_of_a_worker(write, manifest, library, said):
+    code = f"compile('raise ConnectionResetError(\"reset\")', '/lib/{library}.py', 'exec')"
+    pipeline(write, f"def make():\n    exec({code})")
+    assert said in refused(manifest)[0]
+
+
 def test_an_error_in_a_process_names_the_line(write, manifest):
     write(
         "work.py", "def load(n):\n    if n == 2:\n        raise ValueError('two')\n    return n\n"
