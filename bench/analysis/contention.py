@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, median
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from feedbench.bench.quantities import quantity
-from feedbench.bench.record import Block, CacheState, present
+from feedbench.bench.record import Block, CacheState, Trial, present
 
 # From so many cores on, the order of the loaders may be that of a busy machine. A convention: a
 # quiet one shows 0.01 to 0.06. Of many, a share counts, by which the best may be missed anyway.
@@ -36,6 +36,51 @@ def other_cores(trial: Timed) -> float | None:
         return None
     used = [cores for block in trial.blocks if (cores := cores_of_others(block)) is not None]
     return median(used) if used else None
+
+
+class OtherCores(NamedTuple):
+    """What other programs used beside a winner.
+
+    Attributes:
+        chosen: cores, in the blocks that chose it.
+        again: cores, in those after the choice.
+        cores: of the machine.
+    """
+
+    chosen: float
+    again: float
+    cores: int
+
+    @property
+    def is_more(self) -> bool:
+        """Whether they used much more of the machine after the choice."""
+        return is_much(self.again - self.chosen, self.cores)
+
+    @property
+    def is_less(self) -> bool:
+        """Whether they used much less of it then."""
+        return is_much(self.chosen - self.again, self.cores)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether they used much of it at any time."""
+        return is_much(max(self.chosen, self.again), self.cores)
+
+
+def beside_winner(winner: Trial) -> OtherCores | None:
+    """Return what other programs used before and after a choice; None if that is unknown."""
+    first = winner.chosen_before
+    hosts = [block.host for block in winner.blocks if block.host]
+    if first is None or not hosts:
+        return None
+    before = [block for block in winner.blocks if block.round < first]
+    after = [block for block in winner.blocks if block.round >= first]
+    chosen, again = (
+        other_cores(winner.model_copy(update={"blocks": blocks})) for blocks in (before, after)
+    )
+    if chosen is None or again is None:
+        return None
+    return OtherCores(chosen, again, len(hosts[0].cores))
 
 
 def cores_of_others(block: Block) -> float | None:

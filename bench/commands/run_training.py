@@ -199,7 +199,9 @@ def _callbacks(
         ended_if_stuck(is_asked, last_words, lambda why: farewell.tell(why)) as should_stop,
         redirect_library_output(folder / LOG) as progress,
         train_progress(progress, images, recipe.epochs, should_stop, predicted) as callbacks,
-        hangs_told(callbacks.on_note) if find_loader(best.loader).own else nullcontext(),
+        hangs_told(callbacks.on_note, folder / LOG)
+        if find_loader(best.loader).own
+        else nullcontext(),
     ):
         yield callbacks
 

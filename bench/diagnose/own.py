@@ -12,6 +12,7 @@ from pydantic import Field
 
 from feedbench.bench.diagnose.tf_graph.graph import Graph, measured_graph
 from feedbench.bench.diagnose.tf_graph.recording import Recording, recorded
+from feedbench.bench.diagnose.tf_graph.settings_passed import with_settings
 from feedbench.bench.record import Record
 from feedbench.bench.trials.opened import OpenedFiles, folders_below
 from feedbench.loaders import (
@@ -19,6 +20,7 @@ from feedbench.loaders import (
     Loader,
     Manifest,
     Settings,
+    file_of,
     open_loader,
     own_calls_within,
     printable,
@@ -92,6 +94,7 @@ def observed(
                 while perf_counter() < end:
                     next(stream)
         graph, reason = _graph(*returned[-1], model_s)
+        graph = with_settings(graph, loader, settings) if graph else None
     return Observed(opened=_opened(opened, manifest), graph=graph, why_no_graph=reason)
 
 
@@ -115,14 +118,19 @@ def _graph(recording: Recording, returned: Any, seconds: float) -> tuple[Graph |
         return None, printable(f"{type(error).__name__}: {text}")
 
 
+def _listed(manifest: Manifest) -> set[bytes]:
+    """The files that hold the listed images: their own, or shards."""
+    return set(map(file_of, manifest.paths(np.arange(len(manifest)))))
+
+
 def _folders(manifest: Manifest) -> list[bytes]:
     """The folders of the listed files, and those of the data."""
-    listed = {os.path.split(path)[0] for path in manifest.paths(np.arange(len(manifest)))}
+    listed = {os.path.split(path)[0] for path in _listed(manifest)}
     return [*listed, *folders_below(os.fsencode(manifest.source or manifest.root))]
 
 
 def _opened(opened: OpenedFiles, manifest: Manifest) -> Opened:
-    listed = set(manifest.paths(np.arange(len(manifest))))
+    listed = _listed(manifest)
     real = {os.path.realpath(path) for path in listed}
     others = sorted(
         path for path in opened.paths if path not in listed and os.path.realpath(path) not in real

@@ -7,13 +7,14 @@ from typing import Any
 
 from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.augment_costs import augment_costs
-from feedbench.bench.analysis.contention import busy_warning
+from feedbench.bench.analysis.contention import OtherCores, beside_winner, busy_warning
 from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.predicted import has_drifted
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win, choose_winner
 from feedbench.bench.consumers.device import CPU, several_text
 from feedbench.bench.consumers.trainer import timed_phase_text
+from feedbench.bench.quantities import quantity
 from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
 from feedbench.bench.report.devices_table import device_rows, devices_table
@@ -39,7 +40,7 @@ def parts(trials: list[Trial], summary: Summary) -> Iterator[Part]:
     yield from map(Line, consumer_notes(trials))
     yield from (Line(str(cost)) for cost in augment_costs(trials))
     yield from (Line(text, "yellow") for text in busy_warning(trials))
-    yield Line(verdict(summary), "bold")
+    yield Line(verdict(summary, trials), "bold")
 
 
 def table_parts(summary: Summary) -> Iterator[Part]:
@@ -127,12 +128,17 @@ def consumer_notes(trials: list[Trial]) -> list[str]:
     return [f"{text[0].upper()}{text[1:]}." for text in (source, *assumptions)]
 
 
-def verdict(summary: Summary) -> str:
-    """Return the winner with its rate and the utilization, and which trials may be as fast."""
+def verdict(summary: Summary, trials: Sequence[Trial] = ()) -> str:
+    """Return the winner with its rate and the utilization, and which trials may be as fast.
+
+    Args:
+        trials: what other programs used beside the winner; empty if only the summary was saved.
+    """
     if summary.winner is None:
         return f"No loader can be recommended: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
-    rate, again = summary.predicted or best.images_per_second, _rate_again(summary)
+    others = beside_winner(trials[summary.winner]) if trials else None
+    rate, again = summary.predicted or best.images_per_second, _rate_again(summary, others)
     assert rate is not None
     text = f"{trial_name(best)}: {rate_text(rate.value)} images/s"
     if best.accelerator_utilization is not None and not again:  # else it is of another rate
@@ -145,23 +151,42 @@ def verdict(summary: Summary) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _rate_again(summary: Summary) -> str:
+def _rate_again(summary: Summary, others: OtherCores | None) -> str:
     """Return which of two rates to expect, and why; empty if there is one, or they are alike."""
     assert summary.winner is not None
     chosen, again = summary.trials[summary.winner].images_per_second, summary.predicted
     if chosen is None or again is None or abs(again.value / chosen.value - 1) < _ALIKE:
         return ""
-    lucky = ", which were partly fast by chance" if again.value < chosen.value else ""
+    is_slower = again.value < chosen.value
     text = (
         "Expect this rate: it was measured again after the choice. The "
-        f"{rate_text(chosen.value)} in the table come from the blocks that chose it{lucky}."
+        f"{rate_text(chosen.value)} in the table come from the blocks that chose it"
+        f"{_why_other_rate(others, is_slower=is_slower)}."
     )
     if not has_drifted(chosen, again):
         return text
-    return (
-        f"{text} The two differ by more than their intervals allow: the machine may "
-        "have changed, or the winner is faster alone, so measure again."
-    )
+    text += " The two differ by more than their intervals allow: "
+    if _are_the_reason(others, is_slower=is_slower):
+        return f"{text}measure again on a quiet machine."
+    alone = "" if is_slower else ", or the winner is faster alone"
+    return f"{text}the machine may have changed{alone}, so measure again."
+
+
+def _are_the_reason(others: OtherCores | None, *, is_slower: bool) -> bool:
+    """Return whether other programs explain why the rate after the choice differs."""
+    return others is not None and (others.is_more if is_slower else others.is_less)
+
+
+def _why_other_rate(others: OtherCores | None, *, is_slower: bool) -> str:
+    """Return why the blocks that chose the winner were faster or slower, as far as is known."""
+    if others is not None and _are_the_reason(others, is_slower=is_slower):
+        used = f"{others.chosen:.1f} of {quantity(others.cores, 'core')}, then {others.again:.1f}"
+        return f", while other programs used {'less' if is_slower else 'more'}: {used}"
+    if not is_slower:
+        return ""
+    if others is not None and others.is_busy:
+        return ", which were partly fast by chance, or less disturbed by other programs"
+    return ", which were partly fast by chance"
 
 
 def _why_no_winner(summary: Summary) -> str:

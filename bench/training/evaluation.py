@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feedbench.bench.consumers.own_batches import for_network
 from feedbench.bench.loader_facts import dropped_by
@@ -31,6 +32,8 @@ from feedbench.trainer import TrainingStopped, accuracy_of
 
 if TYPE_CHECKING:
     from feedbench.trainer import TrainerBase
+
+_EPOCHS = 2  # in which each image of a user's own loader has come, if it comes at all
 
 
 class HeldOut:
@@ -121,25 +124,36 @@ def _until_stopped(batches: Iterable[Batch], should_stop: Callable[[], bool]) ->
 def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
     """Yield the batches without rows that were yielded before.
 
-    A loader replaces an unreadable image by the next readable one, which then appears twice. Of
-    batches without rows, as an own loader may give them, those of one epoch are yielded.
+    A loader replaces an unreadable image by the next readable one, which then appears twice. A
+    user's own loader may have no end: it is read until each image has come, or for as long as
+    another would take for two epochs. Of its batches without rows, those of one epoch are yielded.
     """
     seen = np.zeros(image_count, np.bool_)
     given = 0
     for batch in batches:
+        given += images_in(batch)
         if batch.rows is None:
-            given += images_in(batch)
             yield batch
-            if given >= image_count:
-                return
-            continue
-        first = np.unique(batch.rows, return_index=True)[1]
-        new = np.sort(first[~seen[batch.rows[first]]])
-        seen[batch.rows] = True
-        if len(new) == len(batch.rows):
-            yield batch
-        elif len(new):
-            yield Batch(np.asarray(batch.images)[new], batch.labels[new], batch.rows[new])
+        else:
+            first = np.unique(batch.rows, return_index=True)[1]
+            new = np.sort(first[~seen[batch.rows[first]]])
+            seen[batch.rows] = True
+            if len(new) == len(batch.rows):
+                yield batch
+            elif len(new):
+                parts = (_of_places(part, new) for part in batch)
+                yield Batch(*parts)
+        if given >= (image_count if batch.rows is None else _EPOCHS * image_count) or seen.all():
+            return
+
+
+def _of_places(value: Any, places: NDArray[np.int64]) -> Any:
+    """The images at some places of a part of a batch, which may be dicts and tuples of arrays."""
+    if isinstance(value, dict):
+        return {name: _of_places(inner, places) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_of_places(inner, places) for inner in value)
+    return np.asarray(value)[places]
 
 
 def _loader_settings(image_dtype: str) -> dict[str, Any]:

@@ -127,5 +127,6 @@ def label_texts(path: Path, column: Any, first: int) -> list[str]:
 
 
 def base_names(column: Any) -> list[bytes]:
-    """Names of images as bytes; empty where there is none."""
-    return [(value or "").encode() for value in column.to_pylist()]
+    """Names of images, texts or bytes, as bytes; empty where there is none."""
+    values = column.to_pylist()
+    return [value.encode() if isinstance(value, str) else value or b"" for value in values]

@@ -15,20 +15,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from feedbench.loaders.containers.footer import Chunk
 from feedbench.loaders.containers.thrift import read_struct
 from feedbench.loaders.containers.varint import varint
 
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3  # types of pages
 _PLAIN, _BY_DICTIONARY = 0, (2, 8)  # encodings
-_CODECS = {
-    "UNCOMPRESSED": "",
-    "SNAPPY": "snappy",
-    "GZIP": "gzip",
-    "BROTLI": "brotli",
-    "ZSTD": "zstd",
-    "LZ4": "lz4_raw",
-    "LZ4_RAW": "lz4_raw",
-}
+_CODECS = {0: "", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4_raw", 6: "zstd", 7: "lz4_raw"}
 # Fields of a page's header, and of the headers inside it.
 _TYPE, _UNPACKED, _PACKED, _OF_DATA, _OF_DICTIONARY, _OF_DATA_V2 = 1, 2, 3, 5, 7, 8
 _VALUES, _ENCODING = 1, 2
@@ -67,32 +60,32 @@ class _Page(NamedTuple):
     data: memoryview
 
 
-def values(file: memoryview, chunk: Any, levels: int) -> Iterator[Value]:
+def values(file: memoryview, chunk: Chunk, levels: int) -> Iterator[Value]:
     """The values of a column chunk, in the order of its rows.
 
     Args:
         file: all bytes of the file.
-        chunk: pyarrow's metadata of the chunk.
         levels: largest definition level: that of a value that is there.
 
     Raises:
         NoValue: a value is missing.
-        ValueError: a page is damaged or encoded in another way.
+        LookupError, TypeError, ValueError: a page is damaged or encoded in another way.
     """
-    first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
-    position, end = first, first + chunk.total_compressed_size
-    if chunk.compression not in _CODECS or end > len(file):
-        raise ValueError(f"{chunk.compression} pages, or the file ends before them")
+    if chunk.codec not in _CODECS:
+        raise ValueError(f"its pages are compressed by codec {chunk.codec}, which is not supported")
+    codec, position = _CODECS[chunk.codec], chunk.begin
     known: list[Value] = []
     rows = 0
-    while position < end:
+    while position < chunk.end:
         header, position = read_struct(file, position)
+        if header[_PACKED] < 0:
+            raise ValueError("the size of a page is negative")
         after = position + header[_PACKED]
         if header[_TYPE] == _DICTIONARY:
-            packed = _page(file, position, header, _CODECS[chunk.compression])
+            packed = _page(file, position, header, codec)
             known = list(_plain(packed, 0, header[_OF_DICTIONARY][_VALUES]))
         elif header[_TYPE] in (_DATA, _DATA_V2):
-            page = _of_page(file, position, header, _CODECS[chunk.compression], levels, known)
+            page = _of_page(file, position, header, codec, levels, known)
             try:
                 for value in page:
                     yield value
@@ -187,7 +180,8 @@ def _runs(data: memoryview, width: int, count: int) -> NDArray[np.int64]:
         if is_packed:
             parts.append(_packed(run, width, 8 * (head >> 1)))
         else:
-            parts.append(np.full(head >> 1, int.from_bytes(run, "little"), np.int64))
+            repeats = min(head >> 1, count - found)  # a damaged one would take all memory
+            parts.append(np.full(repeats, int.from_bytes(run, "little"), np.int64))
         begin += length
         found += len(parts[-1])
     return np.concatenate(parts)[:count]

@@ -17,20 +17,38 @@ from feedbench.loaders.containers.columns import (
     label_texts,
 )
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
+from feedbench.loaders.containers.footer import chunks_of
 from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.containers.pages import NoValue, values
 from feedbench.loaders.errors import SourceError, printable
 
+# What Arrow, and the structures that are read here, raise for damaged bytes.
+_DAMAGE = (
+    pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError,
+    RecursionError,
+)  # fmt: skip
+
 
 def has_images(path: Path) -> bool:
-    """Whether a Parquet file has a column of bytes, and is no manifest."""
+    """Whether a Parquet file has a column of bytes, and is no manifest.
+
+    Raises:
+        SourceError: it is neither.
+    """
     try:
         with path.open("rb") as file:  # Arrow itself takes no name that is not UTF-8
             schema = pq.read_schema(file)
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):  # names of columns may be damaged
         return False
-    has_bytes = any(is_image(field.type) for field in schema)
-    return has_bytes and b"feedbench" not in (schema.metadata or {})
+    if b"feedbench" in (schema.metadata or {}):
+        return False
+    if not any(is_image(field.type) for field in schema):
+        columns = printable(", ".join(f"{field.name} ({field.type})" for field in schema))
+        raise SourceError(
+            f"{path}: no column holds the bytes of images, and it is no Feedbench manifest; its "
+            f"columns are {columns}"
+        )
+    return True
 
 
 def list_parquet(path: Path, hints: Hints) -> Listing:
@@ -43,7 +61,7 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
         with path.open("rb") as file, pq.ParquetFile(file) as parquet:
             columns = find_columns(path, parquet.schema_arrow, hints)
             return listing(_entries(path, parquet, columns), columns.classes)
-    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
+    except _DAMAGE as error:
         reason = printable((str(error) or type(error).__name__).splitlines()[0])
         raise SourceError(
             f"{path}: cannot be listed: {reason}; copy the file again or remove it"
@@ -54,11 +72,11 @@ def _entries(path: Path, parquet: Any, columns: Columns) -> Iterator[Entry]:
     data, first = mapped(path), 0
     number, levels = _column(parquet, columns)
     names = [f"{columns.image}.path"] if columns.has_path else []
-    for group in range(parquet.num_row_groups):
+    for group, chunk in enumerate(chunks_of(data, number)):
         table = parquet.read_row_group(group, columns=[columns.label, *names])
         labels = label_texts(path, table[columns.label], first)
         found = _names(table, columns) if names else [b""] * len(labels)
-        places = values(data, parquet.metadata.row_group(group).column(number), levels)
+        places = values(data, chunk, levels)
         try:
             for name, label, place in zip(found, labels, places, strict=True):
                 yield Entry(name, place.offset, place.length, label, *place[2:])

@@ -6,6 +6,7 @@ import os
 import posixpath
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,8 @@ def _headers(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
             for header in tar:
                 last = header
                 tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
+                if header.size < 0:  # tarfile would find the same members again and again
+                    raise damaged(path, header.name, "its size is negative")
                 if header.isreg() and header.offset_data + header.size > size:
                     raise damaged(path, header.name, "the tar ends inside this member")
                 if header.issparse():
@@ -84,6 +87,8 @@ def _headers(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
                     yield header
             if not _ends_at(tar.offset, file):
                 raise tarfile.ReadError("neither a header nor an end follows")
+            if _another_follows(file):
+                raise tarfile.ReadError("another tar follows; join them by tar --concatenate")
     except (tarfile.TarError, OSError) as error:
         name = last.name if last else ""
         raise damaged(path, name, f"the tar is damaged behind this member ({error})") from error
@@ -93,6 +98,17 @@ def _ends_at(offset: int, file: Any) -> bool:
     """Whether zeros follow the last member: tarfile itself takes anything for the end."""
     file.seek(offset)
     return bool(file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE))
+
+
+def _another_follows(file: Any) -> bool:
+    """Whether a header follows the zeros behind the end, as in tars that `cat` has joined."""
+    while block := file.read(tarfile.BLOCKSIZE):
+        if block.strip(b"\0"):
+            with suppress(tarfile.HeaderError):
+                tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+                return True
+            return False
+    return False
 
 
 def _member(header: tarfile.TarInfo, named: dict[str, Member]) -> Member:

@@ -10,7 +10,7 @@ from typing import Any
 
 from feedbench.loaders.containers.varint import varint
 
-_STOP, _TRUE, _FALSE = 0, 1, 2  # types; the others are in `_READERS`
+_STOP, _TRUE, _FALSE, _BYTE = 0, 1, 2, 3  # types; the others are in `_READERS`
 _LONG_LIST = 15  # elements: their number follows
 
 
@@ -57,9 +57,11 @@ def _elements(data: memoryview, begin: int) -> tuple[list[Any], int]:
     count = head >> 4
     if count == _LONG_LIST:
         count, begin = varint(data, begin)
+    # Unlike a field, an element that is true or false has a byte of its own.
+    kind = _BYTE if head & 15 in (_TRUE, _FALSE) else head & 15
     values = []
     for _ in range(count):
-        value, begin = _value(data, begin, head & 15)
+        value, begin = _value(data, begin, kind)
         values.append(value)
     return values, begin
 
@@ -76,7 +78,7 @@ def _byte(data: memoryview, begin: int) -> tuple[int, int]:
 
 
 _READERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
-    3: _byte,
+    _BYTE: _byte,
     4: _signed,
     5: _signed,
     6: _signed,

@@ -6,14 +6,13 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from time import monotonic, sleep
-from types import FrameType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.end_of_child import EndOfChild
 from feedbench.loaders.errors import LoaderError, WorkerError
 
 _WAIT_S = 5.0  # for a thread that was asked to end, and for a process whose connection broke
@@ -81,7 +80,7 @@ class Results:
     def restart(self) -> None:
         """Start another pass, with the same processes if the DataLoader keeps them."""
         self._iterator: Any = _quietly(lambda: iter(self._data_loader))
-        _EndOfChild.install()
+        EndOfChild.install()
         self._workers = getattr(self._iterator, "_workers", ())  # nothing of this has a public name
         self._queues = getattr(self._iterator, "_index_queues", ())
 
@@ -93,7 +92,7 @@ class Results:
             raise StopIteration
         self.check_workers()
         try:
-            with _EndOfChild.reported_to(self):
+            with EndOfChild.reported_to(lambda error: self.check_workers()):
                 result = next(self._iterator)
         except (StopIteration, LoaderError):
             raise
@@ -136,45 +135,6 @@ class Results:
         for queue in self._queues:
             _join(getattr(queue, "_thread", None))
         self._queues = self._workers = ()
-
-
-class _EndOfChild:
-    """In place of Torch's handler of SIGCHLD, which raises an error wherever the main thread is.
-
-    Only the results that are waited for raise it: they could wait for a killed worker forever.
-    """
-
-    _waiting: ClassVar[Results | None] = None
-
-    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
-        self._handler = handler
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle the end of a process."""
-        try:
-            self._handler(number, frame)
-        except RuntimeError:  # that of Torch
-            if self._waiting is not None:
-                self._waiting.check_workers()
-
-    @classmethod
-    def install(cls) -> None:
-        """Take the place of the handler, unless this is done."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # where Torch has set none either
-        handler = signal.getsignal(signal.SIGCHLD)
-        if callable(handler) and not isinstance(handler, cls):
-            signal.signal(signal.SIGCHLD, cls(handler))
-
-    @classmethod
-    @contextmanager
-    def reported_to(cls, results: Results) -> Iterator[None]:
-        """Report a killed worker while a result is waited for."""
-        before, cls._waiting = cls._waiting, results
-        try:
-            yield
-        finally:
-            cls._waiting = before
 
 
 def _quietly(call: Callable[[], Any]) -> Any:

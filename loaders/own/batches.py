@@ -16,6 +16,7 @@ from feedbench.loaders.own.function import OwnFunction
 
 _PAIR, _TRIPLE = 2, 3
 _NUMBERS = (int, float, np.number)
+_TEXTS = {"U": "str", "S": "bytes"}  # by the kind of their dtype
 Form = tuple[tuple[str, str, tuple[int, ...]], ...]  # name, dtype and shape without the batch axis
 
 
@@ -122,8 +123,8 @@ class BatchReader:
 def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """The arrays of a part of a batch, with names such as `images['left']`."""
     if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _named(inner, f"{name}[{key!r}]")
+        for key in sorted(value, key=str):  # a later batch may have them in another order
+            yield from _named(value[key], f"{name}[{key!r}]")
     elif isinstance(value, tuple | list):
         for number, inner in enumerate(value):
             yield from _named(inner, f"{name}[{number}]")
@@ -153,7 +154,8 @@ def described(value: Any) -> str:
         return "None"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return _form_text(("", _dtype(value), _shape(value))).strip()
-    text = f"a {type(value).__name__}"
+    name = type(value).__name__
+    text = f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
     if isinstance(value, str):
         return f"{text}, {value[:40]!r}"
     return f"{text} of {len(value)}" if isinstance(value, tuple | list | dict) else text
@@ -169,7 +171,10 @@ def _form_text(form: Any) -> str:
 
 
 def _dtype(array: Any) -> str:
+    """The name of a dtype; that of a NumPy array of texts without the length of the longest."""
     dtype = getattr(array, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in _TEXTS:
+        return _TEXTS[dtype.kind]
     return str(getattr(dtype, "name", dtype))
 
 

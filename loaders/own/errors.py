@@ -15,6 +15,13 @@ _OURS = f"{Path(__file__).parents[2]}{os.sep}"
 _FRAME = re.compile(
     r'^(?P<indent> *)File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>\S+)', re.MULTILINE
 )
+# What Torch says where a worker process has ended.
+_ENDED = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? (?P<pids>[\d, ]+)\) (?:is killed by signal: "
+    r"(?P<signal>[^.]+)|exited unexpectedly(?: with exit code (?P<code>\d+))?)"
+)
+_SHARING = "/torch/multiprocessing/"
+_REMEDY = "if memory ran out, use fewer workers, a smaller prefetch_factor, or a larger /dev/shm"
 # TensorFlow's names of operations before and after a message.
 _OPERATION = re.compile(r"^(\{\{.*?\}\} )+|( \[Op:.*)$")
 
@@ -47,12 +54,25 @@ def _message(error: BaseException) -> str:
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"out of memory: {type(error).__name__}"
     text = str(error)
+    if ended := _ENDED.match(text):
+        how = f" with exit code {ended['code']}" if ended["code"] else ""
+        how = f" by a signal: {ended['signal'].strip()}" if ended["signal"] else how
+        return f"worker process {ended['pids']} of its DataLoader ended{how}; {_REMEDY}"
+    if _is_of_lost_worker(error):
+        return f"a worker process of its DataLoader ended; {_REMEDY}"
     for frame in list(_FRAME.finditer(text))[-1:]:  # of another process, or of TensorFlow
         for line in text[frame.end() :].splitlines()[1:]:
             if line.strip() and len(line) - len(line.lstrip()) <= len(frame["indent"]):
                 return line.strip()
     first = _OPERATION.sub("", next(iter(text.strip().splitlines()), "")).strip()
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _is_of_lost_worker(error: BaseException) -> bool:
+    """Whether the memory of a batch could not be had from the Torch process that made it."""
+    frames = TracebackException.from_exception(error).stack
+    is_broken = isinstance(error, ConnectionError | EOFError)
+    return is_broken and any(_SHARING in frame.filename for frame in frames)
 
 
 def _user_frames(function: OwnFunction, error: BaseException) -> list[tuple[str, int, str]]:

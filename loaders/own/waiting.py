@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import walk_stack
 from types import FrameType
+from typing import NoReturn
 
+from feedbench.loaders.end_of_child import EndOfChild
 from feedbench.loaders.own.errors import is_users
 from feedbench.loaders.own.function import OwnFunction, shown
 
@@ -61,10 +63,20 @@ def waited_for() -> Waiting | None:
 
 @contextmanager
 def waiting_for(function: OwnFunction, what: str) -> Iterator[None]:
-    """Note that a user's function is waited for; batches are taken by one thread at a time."""
+    """Note that a user's function is waited for; batches are taken by one thread at a time.
+
+    That a worker process of its DataLoader was killed is an error in this block only: outside of
+    it, Torch would raise one in the midst of a training step.
+    """
     global _latest
     before, _latest = _latest, Waiting(function, what)
     try:
-        yield
+        with EndOfChild.reported_to(_raised):
+            yield
     finally:
         _latest = before
+        EndOfChild.install()
+
+
+def _raised(error: RuntimeError) -> NoReturn:
+    raise error

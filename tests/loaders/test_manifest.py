@@ -79,7 +79,9 @@ def test_a_newer_manifest_asks_for_an_upgrade(tmp_path):
 
 def test_another_parquet_file_is_refused(tmp_path):
     pq.write_table(pa.table({"path": ["x"]}), tmp_path / "m.parquet")
-    with pytest.raises(SourceError, match=r"m\.parquet: not a Feedbench manifest") as raised:
+    with pytest.raises(
+        SourceError, match=r"m\.parquet: no column holds the bytes of images"
+    ) as raised:
         scan(tmp_path / "m.parquet")
     assert "\n" not in str(raised.value)
 

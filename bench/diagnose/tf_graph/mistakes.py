@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -14,9 +13,11 @@ from feedbench.bench.diagnose.tf_graph.changes import (
     prefetched,
     reworked,
 )
+from feedbench.bench.diagnose.tf_graph.edited import with_argument
 from feedbench.bench.diagnose.tf_graph.finding import Finding
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.order_rules import ORDER_RULES
+from feedbench.bench.diagnose.tf_graph.settings_passed import parallel_argument
 from feedbench.bench.diagnose.tf_graph.stages import BATCHES, GraphStage
 from feedbench.bench.diagnose.tf_graph.threads import stage_work
 
@@ -116,11 +117,13 @@ def _without(stage: GraphStage) -> str:
 
 
 def _with_parallel(stage: GraphStage) -> str:
-    """What to write for a stage that is serial: a value for the name that it passes, if any."""
-    name = re.search(r"\bnum_parallel_calls\s*=\s*(?!None\b)([^\W\d]\w*)\s*[,)]", stage.text)
-    if stage.parallel_none and name:
-        return f"{name[1]}=tf.data.AUTOTUNE; or a number by --set, if {name[1]} is a parameter"
-    return f".{stage.method}(..., {_AUTOTUNE})"
+    """What to write for a stage that is serial: the user's line, and the setting that it passes."""
+    method, argument = stage.method.removesuffix("V2"), parallel_argument(stage.method)
+    line = with_argument(stage.text, method, argument, "tf.data.AUTOTUNE")
+    written = line or f".{method}(..., {argument.name}=tf.data.AUTOTUNE)"
+    if not stage.setting:
+        return written
+    return f"{written}; or add --set {stage.setting}=-1 to the command, which is AUTOTUNE"
 
 
 def _float_resize(stages: Sequence[GraphStage]) -> Iterator[Finding]:

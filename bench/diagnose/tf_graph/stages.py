@@ -26,6 +26,7 @@ class GraphStage(Record):
         own: whether the line makes the call itself, not a library in its place.
         parallel: parallel calls that it asks for; `AUTO` for AUTOTUNE; None if it has none.
         parallel_none: whether it passes a `num_parallel_calls` that is None.
+        setting: the user's setting that it passes as such, as `--set` takes it; empty if none.
         buffer_size: of `shuffle` and `prefetch`.
         shuffles_all: whether the elements behind it come in random order.
         files: number of files that a source of records reads; None of another stage.
@@ -48,6 +49,7 @@ class GraphStage(Record):
     own: bool = True
     parallel: int | None = None
     parallel_none: bool = False
+    setting: str = ""
     buffer_size: int | None = None
     shuffles_all: bool = False
     files: int | None = None

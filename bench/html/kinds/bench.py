@@ -75,7 +75,7 @@ def report_of_bench(result: BenchResult) -> Report:
         environment_section(folder, next(iter(trials), None)),
         *_repeat(result),
     ]
-    return Report(_title(trials), Headline(verdict(summary), _use(result)), sections)
+    return Report(_title(trials), Headline(verdict(summary, trials), _use(result)), sections)
 
 
 def _title(trials: Sequence[Trial]) -> str:

@@ -1,5 +1,6 @@
 """Real diagnoses of users' functions: what they open, their graph, and their mistakes."""
 
+import tarfile
 from dataclasses import replace
 from io import StringIO
 from textwrap import dedent
@@ -8,6 +9,7 @@ import pytest
 
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.diagnose.measure import diagnose
+from feedbench.bench.diagnose.own import observed
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
@@ -17,7 +19,7 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.terminal import Terminal
-from feedbench.loaders import BatchSpec, scan
+from feedbench.loaders import BatchSpec, find_loader, scan
 from feedbench.trainer import Recipe
 
 PIPELINE = """
@@ -146,3 +148,24 @@ def test_an_iterable_has_no_graph_and_its_first_batch_shows_the_consumer(diagnos
     assert rates_of(record) is not None
     assert diagnosis.mistakes == []
     assert "of the listed files" in _printed(record, diagnosis)
+
+
+def test_of_shards_the_files_that_were_opened_are_counted(tmp_path, monkeypatch, splits_folder):
+    source = tmp_path / "data" / "photos.tar"
+    source.parent.mkdir()
+    with tarfile.open(source, "w") as tar:
+        tar.add(splits_folder / "train", "photos")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shards.py").write_text(
+        "import numpy as np\n"
+        "def make(data):\n"
+        "    while True:\n"
+        "        data.read_bytes()\n"
+        "        yield np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, int)\n"
+    )
+    manifest = replace(scan(source), source=source).only("train")
+    loader = find_loader("shards.py:make")
+    seen = observed(
+        loader, manifest, BatchSpec(batch_size=4, image_size=8), loader.settings(), 0.1, 0.1
+    )
+    assert (seen.opened.listed, seen.opened.others, seen.opened.error) == (1, 0, None)

@@ -6,7 +6,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.limits.table import parts as limits_parts
-from feedbench.bench.record import Gpu, SamePixels, WarmUp
+from feedbench.bench.record import Gpu, Host, SamePixels, WarmUp
 from feedbench.bench.report.fitting import choose_layout
 from feedbench.bench.report.summary_text import table_parts, verdict
 from feedbench.bench.report.table import bench_table, ratio_text
@@ -198,8 +198,57 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
         "Take tf_data: 1,600 images/s. It is the fastest. Expect this rate: it was measured again "
         "after the choice. The 1,733 in the table come from the blocks that chose it, which were "
         "partly fast by chance. The two differ by more than their intervals allow: the machine may "
-        "have changed, or the winner is faster alone, so measure again."
+        "have changed, so measure again."
     )
+
+
+def beside_others(trial, before, after):
+    """The trial with readings of two cores, on which other programs used some; it used one."""
+
+    def host(others):
+        return Host(at_s=[1.0, 2.0], cores={0: [1.0] * 2, 1: [others] * 2})
+
+    blocks = [
+        block.model_copy(
+            update={
+                "cpu_s": block.seconds,
+                "host": host(before if block.round < trial.chosen_before else after),
+            }
+        )
+        for block in trial.blocks
+    ]
+    return trial.model_copy(update={"blocks": blocks})
+
+
+@pytest.mark.parametrize(
+    ("rates", "cores", "why", "what_to_do"),
+    [
+        (
+            (1733, 1600), (0.1, 0.9),
+            "while other programs used less: 0.1 of 2 cores, then 0.9",
+            "measure again on a quiet machine.",
+        ),
+        (
+            (1733, 1600), (0.8, 0.9),
+            "which were partly fast by chance, or less disturbed by other programs",
+            "the machine may have changed, so measure again.",
+        ),
+        (
+            (1600, 1733), (0.9, 0.1),
+            "while other programs used more: 0.9 of 2 cores, then 0.1",
+            "measure again on a quiet machine.",
+        ),
+    ],
+)  # fmt: skip
+def test_other_programs_are_named_where_they_are_the_likelier_reason(
+    trial, rates, cores, why, what_to_do
+):
+    chosen, again = rates
+    lucky = trial("tf_data", [chosen] * 3 + [again] * 3, chosen_before=3)
+    trials = [beside_others(lucky, *cores), trial("turbo", [900] * 3)]
+    text = verdict(summarize(trials), trials)
+    assert f"come from the blocks that chose it, {why}. The two differ" in text
+    assert text.endswith(f"than their intervals allow: {what_to_do}")
 
 
 def test_a_higher_rate_after_the_choice_was_no_luck_and_may_be_within_a_wide_interval(trial):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,25 @@ def test_each_image_is_evaluated_once():
     evaluated = without_repeats(batches, 5)
     unique = [(batch.rows.tolist(), batch.images.tolist()) for batch in evaluated]
     assert unique == [([0, 1, 2], [0, 1, 2]), ([3, 4], [3, 4])]
+
+
+def endless(rows):
+    return (Batch(np.array(rows), np.array(rows), np.array(rows)) for _ in count())
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [0, 1]], ids=["all", "one never comes"])
+def test_batches_with_rows_that_never_end_are_read_until_each_image_has_come(rows):
+    evaluated = without_repeats(endless(rows), 3)
+    assert [batch.rows.tolist() for batch in evaluated] == [rows]
+
+
+def test_of_several_inputs_each_is_evaluated_once():
+    parts = {"image": np.array([5, 6, 6]), "pair": (np.array([7, 8, 8]),)}
+    batch = Batch(parts, np.array([1, 2, 2]), np.array([0, 1, 1]))
+    (one,) = without_repeats([batch], 2)
+    assert one.images["image"].tolist() == [5, 6]
+    assert one.images["pair"][0].tolist() == [7, 8]
+    assert (one.labels.tolist(), one.rows.tolist()) == ([1, 2], [0, 1])
 
 
 def best(low=95, high=105, **values) -> Best:

@@ -1,8 +1,10 @@
 """A user's function that a training waits for is reported with the line where it stands."""
 
 import importlib
+import os
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,11 +25,31 @@ def make(batch_size):
 
 told = []
 """
+HANGS_IN_A_WORKER = """
+import multiprocessing, time
+import numpy as np
+
+def work(queue):
+    queue.put("begun"); time.sleep(600)
+
+def make(batch_size):
+    spawn = multiprocessing.get_context("spawn")
+    queue = spawn.Queue()
+    worker = spawn.Process(target=work, args=[queue], daemon=True)
+    worker.start()
+    queue.get()
+    while not told or "in work" not in told[-1]:
+        time.sleep(0.01)
+    worker.kill()
+    yield np.zeros((batch_size, 8, 8, 3), "u1"), np.zeros(batch_size, int)
+
+told = []
+"""
 
 
 @pytest.fixture
-def stream(tiny_photos, tmp_path, monkeypatch):
-    (tmp_path / "hanging.py").write_text(HANGS)
+def stream(request, tiny_photos, tmp_path, monkeypatch):
+    (tmp_path / "hanging.py").write_text(getattr(request, "param", HANGS))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     importlib.invalidate_caches()
@@ -43,20 +65,45 @@ def at_once(monkeypatch):
     monkeypatch.setattr(watch, "_POLL_S", 0.05)
 
 
-def test_the_line_in_which_it_hangs_is_named_once_it_does(stream):
+@contextmanager
+def logged(path):
+    """Have this process write its standard error to a file; pytest would undo it in a fixture."""
+    before = os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield path
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def test_the_line_in_which_it_hangs_is_named_once_it_does(stream, tmp_path):
     from hanging import told
 
-    with watch.hangs_told(told.append):
+    with logged(tmp_path / "log") as log, watch.hangs_told(told.append, log):
         next(stream)
         next(stream)  # returns once something is told
     assert told[0].startswith("make (batch 2): nothing for 0 s; it stands in hanging.py, line ")
     assert told[0].partition(", line ")[2] in ("7, in make", "8, in make")
 
 
-def test_time_between_batches_is_not_its_own(stream):
+@pytest.mark.parametrize("stream", [HANGS_IN_A_WORKER], indirect=True, ids=["spawned"])
+@pytest.mark.spawned
+def test_the_line_of_a_worker_process_is_named_beside_that_which_waits(stream, tmp_path):
+    from hanging import told
+
+    with logged(tmp_path / "log") as log, watch.hangs_told(told.append, log):
+        next(stream)
+    own, _, worker = told[-1].partition("; a worker process in ")
+    assert "make (batch 1): nothing for " in own
+    assert worker == "hanging.py, line 6, in work"
+
+
+def test_time_between_batches_is_not_its_own(stream, tmp_path):
     told = []
     next(stream)
-    with watch.hangs_told(told.append):
+    with logged(tmp_path / "log") as log, watch.hangs_told(told.append, log):
         time.sleep(0.3)
     assert told == []
 

@@ -117,6 +117,29 @@ def test_a_damaged_header_inside_a_tar_is_noticed(sources, tmp_path):
         scan(source)
 
 
+def test_a_tar_behind_another_is_not_left_out(sources, tmp_path):
+    """tarfile, as tar itself, reads up to the end of the first."""
+    source = copy(sources["folders"], tmp_path)
+    source.write_bytes(2 * source.read_bytes())
+    with pytest.raises(SourceError, match="another tar follows; join them by tar --concatenate"):
+        scan(source)
+
+
+def test_a_negative_size_in_a_tar_is_refused(sources, tmp_path):
+    """tarfile goes back by it, to the same header again."""
+    source = copy(sources["folders"], tmp_path)
+    with tarfile.open(source) as tar:
+        third = tar.getmembers()[2]
+    data = bytearray(source.read_bytes())
+    header = data[third.offset : third.offset + tarfile.BLOCKSIZE]
+    header[124:136] = (-tarfile.BLOCKSIZE).to_bytes(12, "big", signed=True)
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(header)[0]
+    data[third.offset : third.offset + tarfile.BLOCKSIZE] = header
+    source.write_bytes(data)
+    with pytest.raises(SourceError, match="its size is negative; copy the shard again"):
+        scan(source)
+
+
 def test_a_damaged_length_of_a_record_is_noticed(sources, tmp_path):
     source = copy(sources["tfrecord"], tmp_path)
     flip(shards(source)[0], 1)

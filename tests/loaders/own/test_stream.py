@@ -128,6 +128,29 @@ def test_lists_of_numbers_are_arrays(write, manifest):
     assert taken(manifest, 1)[0].labels.tolist() == [0, 1, 2, 1]
 
 
+def test_the_keys_of_a_later_batch_may_be_in_another_order(write, manifest):
+    pipeline(
+        write,
+        "def make():\n"
+        "    one = {'a': np.zeros((4, 2)), 'b': np.zeros(4)}\n"
+        "    yield one, np.zeros(4)\n"
+        "    yield dict(reversed(one.items())), np.zeros(4)",
+    )
+    assert len(taken(manifest, 2)) == 2
+
+
+def test_texts_may_be_longer_in_a_later_batch(write, manifest):
+    """NumPy's dtype of texts holds the length of the longest one of a batch."""
+    pipeline(
+        write,
+        "def make():\n"
+        "    for size in (1, 9, 3):\n"
+        "        names = np.array(['x' * size] * 4)\n"
+        "        yield {'name': names, 'bytes': names.astype('S')}, names",
+    )
+    assert [batch.labels[0] for batch in taken(manifest)] == ["x", "x" * 9, "xxx"]
+
+
 def test_ragged_tensors_are_batches(write, manifest):
     pipeline(
         write,
@@ -375,6 +398,19 @@ def make():
 def test_an_iterator_that_is_spent_and_cannot_start_again_is_one_line(write, manifest):
     pipeline(write, f"once = iter([{BATCH}])\ndef make():\n    return once")
     assert "make gave no batch after 1 batches; expected" in refused(manifest)[0]
+
+
+@pytest.mark.parametrize(
+    ("library", "said"),
+    [
+        ("torch/multiprocessing/reductions", "a worker process of its DataLoader ended; if memory"),
+        ("boto/http", "ConnectionResetError: reset"),
+    ],
+)
+def test_a_connection_that_broke_is_only_to_torch_that_of_a_worker(write, manifest, library, said):
+    code = f"compile('raise ConnectionResetError(\"reset\")', '/lib/{library}.py', 'exec')"
+    pipeline(write, f"def make():\n    exec({code})")
+    assert said in refused(manifest)[0]
 
 
 def test_an_error_in_a_process_names_the_line(write, manifest):

@@ -1,11 +1,18 @@
 """Torch's DataLoader as what a user's function returns; its workers import the user's modules."""
 
+import multiprocessing
+import os
+import signal
+
 import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, OwnError, open_loader, scan
 
-pytestmark = pytest.mark.guests("torch")
+pytestmark = [
+    pytest.mark.guests("torch"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),  # on one core
+]
 
 SPEC = BatchSpec(batch_size=4, image_size=8)
 PIPELINE = """
@@ -69,3 +76,18 @@ def test_an_error_in_a_worker_names_the_line(manifest, workers):
         list(zip(range(3), stream, strict=False))
     said = "pipeline.py, line 16, in __getitem__: ValueError: photograph 5 (batch 2)"
     assert str(caught.value) == said
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_killed_worker_is_an_error_of_the_next_batch_and_of_nothing_else(manifest):
+    before = multiprocessing.active_children()
+    with open_loader("pipeline.py:make", manifest, SPEC, {"workers": 1}) as stream:
+        next(stream)
+        (worker,) = set(multiprocessing.active_children()) - set(before)
+        os.kill(worker.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # Torch would raise its error here
+        with pytest.raises(OwnError) as caught:
+            list(zip(range(100), stream, strict=False))
+    said = str(caught.value)
+    assert said.startswith(f"pipeline.py, line 19, in make: worker process {worker.pid} of its")
+    assert "; if memory ran out, use fewer workers" in said

@@ -138,7 +138,7 @@ def test_mistakes_are_lines_of_text_that_no_width_breaks(record_of):
     )
     assert lines[where + 1 : where + 3] == [
         "    line:  .map(load)",
-        "    write: .map(..., num_parallel_calls=tf.data.AUTOTUNE)",
+        "    write: .map(load, num_parallel_calls=tf.data.AUTOTUNE)",
     ]
     assert lines[where + 3].startswith("    gain +")
 

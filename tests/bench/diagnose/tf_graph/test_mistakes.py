@@ -11,7 +11,9 @@ from feedbench.bench.diagnose.tf_graph.mistakes import find_mistakes
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode, ModelRun
 from feedbench.bench.diagnose.tf_graph.recording import recorded
 from feedbench.bench.diagnose.tf_graph.rewrite import rewrites, rewritten
+from feedbench.bench.diagnose.tf_graph.settings_passed import with_settings
 from feedbench.bench.diagnose.tf_graph.stages import stages_in
+from feedbench.loaders import find_loader
 
 FILE = Path(__file__).with_name("pipelines.py")
 
@@ -80,10 +82,31 @@ def test_nothing_is_wrong_with_a_good_pipeline(chain_of):
 def test_a_value_that_is_none_is_not_called_missing(chain_of):
     (finding,) = _found(chain_of("none_by_a_parameter"))
     assert finding.sentence.startswith("num_parallel_calls is None here, ")
-    assert finding.write.startswith("workers=tf.data.AUTOTUNE; ")
     (finding,) = _found(chain_of("serial_map"))
     assert finding.sentence.startswith("map has no num_parallel_calls, ")
-    assert finding.write == ".map(..., num_parallel_calls=tf.data.AUTOTUNE)"
+
+
+@pytest.mark.parametrize("name", ["none_by_a_parameter", "serial_map"])
+def test_what_to_write_is_the_users_own_line(chain_of, name):
+    (finding,) = _found(chain_of(name))
+    line = "return end(files().map(decode, num_parallel_calls=tf.data.AUTOTUNE))"
+    assert finding.write == line
+
+
+@pytest.mark.parametrize(
+    ("values", "more"),
+    [
+        ({}, "; or add --set none_by_a_parameter.workers=-1 to the command, which is AUTOTUNE"),
+        ({"workers": 3}, ""),  # so the None is that of another variable
+    ],
+)
+def test_a_setting_that_the_stage_passes_is_named(chain_of, values, more):
+    loader = find_loader(f"{FILE}:none_by_a_parameter")
+    graph = with_settings(
+        _graph(chain_of("none_by_a_parameter")), loader, loader.settings(**values)
+    )
+    (finding,) = find_mistakes(graph)
+    assert finding.write.partition("tf.data.AUTOTUNE))")[2] == more
 
 
 def test_a_cache_is_advised_where_decoded_images_fit_into_memory(chain_of):

@@ -118,7 +118,8 @@ def test_what_to_change_comes_first_then_stages_stall_and_predictions(page, tuto
     assert first.text.endswith("], measured.")
     assert "num_parallel_calls" in why.text
     assert "now:   return files.map(load).batch(batch_size)" in lines.text
-    assert "write: .map(" in lines.text
+    edited = "return files.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)"
+    assert f"write: {edited}" in lines.text
 
 
 def test_what_was_measured_to_gain_nothing_is_closed(page, tutorial):
