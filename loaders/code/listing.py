@@ -18,10 +18,10 @@ _LITTER = '''def is_litter(name):
     return name.startswith(".") or name.lower() in litter'''
 
 _CLASSES = '''def class_names(folder):
-    """Return the names of the folders in a folder, one per class; no link to one above."""
+    """Return the names of the folders of classes, without links to a folder above."""
     home = Path(folder).resolve()
-    folders = [entry for entry in home.iterdir() if entry.is_dir()]
-    names = [entry.name for entry in folders if not home.is_relative_to(entry.resolve())]
+    paths = [path for path in home.iterdir() if path.is_dir()]
+    names = [path.name for path in paths if not home.is_relative_to(path.resolve())]
     return sorted(name for name in names if not is_litter(name))'''
 
 _FILES = '''def is_photo(name):
@@ -60,9 +60,10 @@ _SPLIT_FOLDER = '''def split_folder(data, split):
     return folders[0] if folders else None'''
 
 _HAS_SPLITS = '''def has_splits(data):
-    """Return whether the folders of a source are those of splits; else they are classes."""
+    """Return whether the folders of a source are of splits, not of classes."""
     known = {name for names in SPLITS.values() for name in names}
-    return set(class_names(data)) <= known and split_folder(data, "train") is not None'''
+    found = set(class_names(data))
+    return found <= known and split_folder(data, "train") is not None'''
 
 _PART = '''def part_of_class(paths, label, split):
     """Return the files of a class in a split; always the same tenths are held out."""
