@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -96,12 +95,13 @@ def with_blacklist(manifest: Manifest, path: Path) -> Manifest:
     for name, row in zip(rules, rows.to_pylist(), strict=True):
         if row is None:
             raise SourceError(f"{path}: no image {name!r} in {manifest.root}; fix or remove it")
-    column = np.full(len(manifest), None, object)
-    column[rows.to_numpy(zero_copy_only=False).astype(np.int64)] = list(rules.values())
     table = manifest.table
     if BLACKLIST in table.column_names:
         table = table.drop_columns(BLACKLIST)
-    return replace(manifest, table=table.append_column(BLACKLIST, pa.array(column, pa.string())))
+    # By row: a CSV may list a file several times, and a rule is for all of them.
+    of_row = pc.index_in(table["path"], names).combine_chunks()
+    column = pa.array(list(rules.values()), pa.string()).take(of_row)
+    return replace(manifest, table=table.append_column(BLACKLIST, column))
 
 
 def _read(path: Path) -> dict[str, str]:

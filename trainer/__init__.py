@@ -35,7 +35,7 @@ from feedbench.trainer.model_setup import (
     check_trainable,
 )
 from feedbench.trainer.model_state import model_variables
-from feedbench.trainer.model_targets import as_probabilities
+from feedbench.trainer.model_targets import as_probabilities, gives_logits
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
 from feedbench.trainer.replicas import (
@@ -105,6 +105,7 @@ __all__ = [
     "find_replicas",
     "fit",
     "from_bytes",
+    "gives_logits",
     "input_facts",
     "is_of_cpu",
     "is_own_model",

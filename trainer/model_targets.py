@@ -52,16 +52,21 @@ def are_probabilities(outputs: NDArray[Any]) -> bool:
     return bool((values >= 0).all() and np.allclose(sums, 1, atol=_ROUNDING))
 
 
-def as_probabilities(outputs: Any) -> NDArray[np.float32] | None:
-    """Class probabilities `[batch, classes]` from a classifier's outputs; None for other models."""
+def as_probabilities(outputs: Any, *, logits: bool | None = None) -> NDArray[np.float32] | None:
+    """Class probabilities `[batch, classes]` from a classifier's outputs; None for other models.
+
+    Args:
+        logits: whether they are logits, from `gives_logits`; if None, their values decide.
+    """
     if not isinstance(outputs, np.ndarray) or outputs.ndim != 2:
         return None
     values = outputs.astype(np.float32)
     if values.shape[-1] == 1:
-        inside = bool(((values >= 0) & (values <= 1)).all())
-        second = values if inside else 1 / (1 + np.exp(-values))
+        if logits is None:
+            logits = bool(((values < 0) | (values > 1)).any())
+        second = 1 / (1 + np.exp(-values)) if logits else values.clip(0, 1)
         return np.concatenate([1 - second, second], -1)
-    if are_probabilities(values):
+    if not logits and are_probabilities(values):
         return values
     powers = np.exp(values - values.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
@@ -176,8 +181,26 @@ def check_classes(name: str, units: int, classes: int) -> None:
         )
 
 
+def gives_logits(model: Any) -> bool | None:
+    """Whether the outputs of a model are logits, not probabilities; None if nothing says it.
+
+    A logit of 0.3 looks like a probability, but is one of more than a half.
+    """
+    loss = model.loss if model.compiled else None
+    if isinstance(loss, str):  # which Keras calls with its defaults
+        return False
+    if (given := getattr(loss, "from_logits", None)) is not None:
+        return bool(given)
+    return {"linear": True, "sigmoid": False}.get(_last_activation(model, None))
+
+
 def _ends_in_sigmoid(model: Any, key: str | None) -> bool:
     """Whether the layer behind an output applies a sigmoid."""
+    return _last_activation(model, key) == "sigmoid"
+
+
+def _last_activation(model: Any, key: str | None) -> str:
+    """The name of the activation of the layer behind an output; empty if it has none."""
     layers = [layer for layer in model.layers if key in (None, layer.name)]
     layer = layers[-1] if layers else None
-    return getattr(getattr(layer, "activation", None), "__name__", "") == "sigmoid"
+    return str(getattr(getattr(layer, "activation", None), "__name__", ""))

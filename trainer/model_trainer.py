@@ -18,7 +18,7 @@ from feedbench.trainer.launcher import Logs
 from feedbench.trainer.model_data import as_array
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, prepared
 from feedbench.trainer.model_state import model_variables
-from feedbench.trainer.model_targets import as_probabilities
+from feedbench.trainer.model_targets import as_probabilities, gives_logits
 from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import save_model
 
@@ -92,7 +92,7 @@ class ModelTrainer(TrainerBase):
         for batch in batches:
             self._run.settle()
             outputs = self._model.predict_on_batch(self._feed.inputs(batch))
-            yield batch, as_probabilities(outputs)
+            yield batch, as_probabilities(outputs, logits=self._logits)
 
     @property
     def learning_rate(self) -> float:
@@ -126,7 +126,8 @@ class ModelTrainer(TrainerBase):
         """
         self._run.settle()
         if not self._unsaved:
-            save_model(self._model, path, {**(facts or {}), "takes": self._feed.takes})
+            own = {"takes": self._feed.takes, "logits": self._logits}
+            save_model(self._model, path, {**(facts or {}), **own})
             return
         with replacing(path.with_suffix(".weights.h5"), alone=True) as beside:
             self._model.save_weights(beside)
@@ -137,6 +138,11 @@ class ModelTrainer(TrainerBase):
         if not self._unsaved:
             return ""
         return f"Keras cannot save this model, so .weights.h5 files are written: {self._unsaved}"
+
+    @cached_property
+    def _logits(self) -> bool | None:
+        """Whether the outputs are logits; None if that is unknown."""
+        return gives_logits(self._model)
 
     @cached_property
     def _unsaved(self) -> str:

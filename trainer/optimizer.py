@@ -46,10 +46,15 @@ def compile_own(model: Any, recipe: Recipe, loss: Any, batch_size: int, images: 
     )
 
 
-def _metrics(loss: Any) -> list[str]:
+def _metrics(loss: Any) -> list[Any]:
     import keras
 
-    return [] if isinstance(loss, keras.losses.MeanSquaredError) else ["accuracy"]
+    if isinstance(loss, keras.losses.MeanSquaredError):
+        return []
+    if isinstance(loss, keras.losses.BinaryCrossentropy) and loss.from_logits:
+        # "accuracy" would take logits up to 0.5 for the first class.
+        return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
+    return ["accuracy"]
 
 
 def _optimizer(recipe: Recipe, schedule: Any, model: Any) -> Any:

@@ -60,6 +60,8 @@ class Costs(BaseModel):
         cold_rate: images per second that the storage delivers, files not in memory; None if
             unknown.
         read_wait_s: seconds for which one read of the storage waits; None if unknown.
+        most_workers: threads or processes that the settings allow a loader on any number of cores;
+            None if more cores have more, or if unknown.
         notes: what must be known of the measurement.
         busy: how much of the machine other programs used meanwhile; empty if hardly any or unknown.
     """
@@ -77,6 +79,7 @@ class Costs(BaseModel):
     bytes_per_value: PositiveInt = 1
     cold_rate: float | None = None
     read_wait_s: float | None = None
+    most_workers: PositiveInt | None = None
     notes: list[str] = []
     busy: str = ""
 
@@ -114,18 +117,24 @@ def costs_of_diagnosis(record: DiagnosisRecord, bytes_per_value: int = 1) -> Cos
         bytes_per_value=bytes_per_value,
         cold_rate=median_rate(cold) if cold else None,
         read_wait_s=rates.read_wait_s if rates and cold and record.cache_state == "cold" else None,
+        most_workers=record.most_workers,
         busy=busy(record),
     )
 
 
 def costs_of_trial(
-    trial: Trial, cores: int, cold: Sequence[ColdReads] = (), bytes_per_value: int = 1
+    trial: Trial,
+    cores: int,
+    cold: Sequence[ColdReads] = (),
+    bytes_per_value: int = 1,
+    most_workers: int | None = None,
 ) -> Costs:
     """Return the costs from the blocks of a bench, or of the limits of a machine.
 
     Args:
         cores: of the machine.
         cold: reads from the storage, if they were measured.
+        most_workers: as in `Costs`.
 
     Raises:
         PlanError: the trial says nothing of the loader alone.
@@ -151,6 +160,7 @@ def costs_of_trial(
         bytes_per_value=bytes_per_value,
         cold_rate=median(best.rates) if best else None,
         read_wait_s=1 / median(single.rates) if single else None,
+        most_workers=most_workers,
         notes=_trial_notes(trial),
         busy=busy_text([trial]),
     )

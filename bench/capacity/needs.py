@@ -83,7 +83,12 @@ def plan_for(target: Target, costs: Costs, assumptions: list[str]) -> CapacityPl
     Args:
         assumptions: on the rate of the accelerators.
     """
-    needs = [*_processor(target, costs), *_storage(target, costs), *_network(target, costs)]
+    needs = [
+        *_processor(target, costs),
+        *_workers(target, costs),
+        *_storage(target, costs),
+        *_network(target, costs),
+    ]
     known = [need for need in needs if need.is_required and need.use is not None]
     first = max(known, key=lambda need: need.use or 0.0, default=None)
     return CapacityPlan(
@@ -134,6 +139,27 @@ def _processor(target: Target, costs: Costs) -> list[Need]:
             is_required=False,
             how=f"instead of these cores; each like this machine, {costs.cores} cores",
         ),
+    ]
+
+
+def _workers(target: Target, costs: Costs) -> list[Need]:
+    """The threads or processes of a loader that has no more of them on more cores."""
+    if not costs.most_workers:
+        return []
+    working = min(costs.most_workers, costs.cores) / target.core_speed
+    wanted = target.images_per_second * working
+    return [
+        Need(
+            resource="workers of the loader",
+            unit="workers",
+            amount=Span(
+                likely=wanted / costs.rate.likely,
+                low=wanted / costs.rate.high,
+                high=wanted / costs.rate.low,
+            ),
+            has=costs.most_workers * target.count,
+            how=f"by its settings {costs.most_workers} per loader, one loader per accelerator",
+        )
     ]
 
 

@@ -120,7 +120,7 @@ def plan(
         )
     chosen = one_loader(loader)
     manifest = list_images(data, blacklist).only("train")
-    found = costs_in(from_, chosen, set_) if from_ else None
+    found = costs_in(from_, chosen, set_, manifest) if from_ else None
     folder = result_folder(out, "plan")
     if found is None:
         manifest, costs = measured_now(manifest, given, chosen, set_, profile, folder, seconds)

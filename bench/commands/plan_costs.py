@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from feedbench.loaders import Manifest
 
 
-def costs_in(result: Path, loader: str | None, sets: list[str] | None) -> Costs:
+def costs_in(result: Path, loader: str | None, sets: list[str] | None, manifest: Manifest) -> Costs:
     """Return the costs from the record of a run.
 
     Args:
         loader: which of several; None for the winner, or the fastest that reads files and decodes
             them in full.
         sets: the values of `--set`, which tell those of one loader apart.
+        manifest: the images of the target.
 
     Raises:
         PlanError: the record is of another kind, or does not have them.
@@ -54,7 +55,20 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None) -> Costs:
     trial = _chosen(found, loader, sets)
     cores = _cores_of(found.path.parent, trial)
     per_value = 4 if trial.all_settings.get("output") == "float32" else 1
-    return costs_of_trial(trial, cores, [] if isinstance(cold, str) else cold, per_value)
+    reads = [] if isinstance(cold, str) else cold
+    return costs_of_trial(trial, cores, reads, per_value, _most_workers(trial, manifest))
+
+
+def _most_workers(trial: Trial, manifest: Manifest) -> int | None:
+    """Return how many workers a loader has at most; None if more cores have more, or if unknown."""
+    from feedbench.loaders import LoaderError, find_loader, parse_spec
+
+    with suppress(LoaderError):  # its pack is not here, say
+        loader = find_loader(trial.loader)
+        if loader.stages is not None:
+            stages = loader.stages(manifest, parse_spec(trial.spec), _parsed(trial))
+            return stages.concurrency.most_workers if stages.concurrency else None
+    return None
 
 
 def _cores_of(folder: Path, trial: Trial) -> int:

@@ -19,12 +19,12 @@ _COMMON_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 class FromOwn:
     """Trains a built-in network on a user's own batches."""
 
-    def __init__(self, trainer: TrainerBase) -> None:
-        self._trainer = trainer
+    def __init__(self, trainer: TrainerBase, classes: int, own: OwnFunction) -> None:
+        self._trainer, self._classes, self._own = trainer, classes, own
 
     def step(self, batch: Batch) -> None:
         """Train on one batch."""
-        self._trainer.step(for_network(batch))
+        self._trainer.step(for_network(batch, self._classes, self._own))
 
     def finish(self) -> None:
         """Wait until the device has run all steps."""
@@ -55,13 +55,17 @@ def check_for_network(batch: Batch, spec: BatchSpec, classes: int, own: OwnFunct
             f"images that are {_text(batch.images)}",
             f"uint8 or float32 [batch, {size}, {size}, 3]",
         )
+    _check_labels(batch, classes, own)
+    return cast("Dtype", dtype)
+
+
+def _check_labels(batch: Batch, classes: int, own: OwnFunction) -> None:
     if reason := _wrong_labels(batch.labels, classes):
         raise _refusal(
             own,
             f"labels that are {reason}",
             f"indices [batch] of the {classes} classes, or one-hot [batch, {classes}]",
         )
-    return cast("Dtype", dtype)
 
 
 def range_note(batch: Batch, spec: BatchSpec, own: OwnFunction) -> str:
@@ -111,12 +115,16 @@ def _extremes(spec: BatchSpec) -> tuple[float, float]:
     return min(spec.offset), max(tops)
 
 
-def for_network(batch: Batch) -> Batch:
+def for_network(batch: Batch, classes: int, own: OwnFunction) -> Batch:
     """The batch of a user's own loader with labels as int32 `[batch]`.
 
     Arrays are marked read-only, because the user's code may write into them again: so the trainer
     copies them instead of using their memory.
+
+    Raises:
+        PlanError: labels are no classes, as where a later batch than the first is mixed.
     """
+    _check_labels(batch, classes, own)
     images = batch.images
     if isinstance(images, np.ndarray):
         images = images.view()
@@ -132,8 +140,9 @@ def _wrong_labels(labels: Any, classes: int) -> str:
     """What is wrong with labels; empty if nothing is."""
     dtype, shape = _form(labels)
     if len(shape) == 1 and np.issubdtype(dtype or "O", np.integer):
-        outside = [one for one in np.asarray(labels).tolist() if not 0 <= one < classes]
-        return f"class {outside[0]}" if outside else ""
+        numbers = np.asarray(labels)
+        outside = numbers[(numbers < 0) | (numbers >= classes)]
+        return f"class {outside[0]}" if outside.size else ""
     if shape[1:] == (classes,):
         values = np.asarray(labels)
         is_one_hot = ((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all()

@@ -164,5 +164,6 @@ def class_weights(recipe: Recipe, counts: NDArray[np.int64]) -> list[float] | No
     """
     if recipe.class_weights == "none":
         return None
-    weights: list[float] = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
+    classes = np.count_nonzero(counts)  # a class may have images in other splits alone
+    weights: list[float] = (counts.sum() / (classes * np.maximum(counts, 1))).tolist()
     return weights

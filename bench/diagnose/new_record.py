@@ -53,6 +53,7 @@ def new_record(
         cores=cores,
         kind=concurrency.kind if concurrency else None,
         workers=(concurrency.workers or cores) if concurrency else None,
+        most_workers=concurrency.most_workers if concurrency else None,
         copies_apart=_copies_apart(stages),
         available_memory_bytes=available_memory(),
         on_gpu=bool(training_gpus()),  # until the trainer says which device it uses

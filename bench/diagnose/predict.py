@@ -16,7 +16,7 @@ from feedbench.bench.diagnose.prediction import Prediction, predict
 from feedbench.bench.diagnose.rates import Rates
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall import NO_STALL
-from feedbench.loaders import BatchSpec
+from feedbench.loaders import Augment, BatchSpec
 
 LEAST_GAIN = 0.03  # a smaller predicted gain is not called a remedy
 _PER_PIXEL: tuple[Cause, ...] = ("transform", "batch copy")  # in proportion to the image's pixels
@@ -134,7 +134,8 @@ def _files_in_memory(record: DiagnosisRecord, rates: Rates, model: Model) -> Pre
 
 
 def _decoded_in_memory(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
-    if rates.decode is None:
+    """Predict with a cache; None if nothing is decoded, or each epoch cuts other regions."""
+    if rates.decode is None or _augment_of(record).random_resized_crop is not None:
         return None
     left: set[Cause] = {"batch copy"}
     cost = "its copy" if rates.copy_serial else "nothing (copy not measured: an upper bound)"
@@ -153,8 +154,12 @@ def _decoded_in_memory(record: DiagnosisRecord, rates: Rates, model: Model) -> P
 
 
 def _augments_more_than_flips(record: DiagnosisRecord) -> bool:
-    augment = BatchSpec.model_validate(record.spec).augment.on_host
+    augment = _augment_of(record).on_host
     return bool(augment) and not augment.only_flips
+
+
+def _augment_of(record: DiagnosisRecord) -> Augment:
+    return BatchSpec.model_validate(record.spec).augment
 
 
 def _with_memory(prediction: Prediction, needs_bytes: int, record: DiagnosisRecord) -> Prediction:

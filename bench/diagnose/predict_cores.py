@@ -43,12 +43,18 @@ def uses_the_cores(rates: Rates) -> bool:
     return rates.loader_cores >= _CORES_BUSY * rates.cores
 
 
+def gains_from_cores(rates: Rates) -> bool:
+    """Return whether the loader can use more cores: all are busy, and it may have more workers."""
+    return uses_the_cores(rates) and rates.growth > 1
+
+
 def cores_needed(record: DiagnosisRecord, rates: Rates) -> list[CoresNeeded] | None:
     """Return the cores needed for 1 to 8 accelerators.
 
-    None if the consumer is not one, or if the loader does not even use the cores that there are.
+    None if the consumer is not one, or if the loader does not even use the cores that there are, or
+    would not use more.
     """
-    if record.consumer == "drain" or shares_cores(record) or not uses_the_cores(rates):
+    if record.consumer == "drain" or shares_cores(record) or not gains_from_cores(rates):
         return None
     one = rates.consumer / max(1, len(record.devices))
     return [
@@ -94,12 +100,8 @@ def twice_the_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Pred
     consumer_s = model.consumer_s / 2 if shares_cores(record) else model.consumer_s
     changed = model.with_consumer(consumer_s)
     how = f"{2 * record.cores} cores instead of {record.cores}"
-    if not uses_the_cores(rates):
-        assumes = (
-            f"this loader kept {rates.loader_cores:.1f} of {record.cores} cores busy, so it does "
-            "not gain from more"
-        )
-        return predict(model, "twice the cores", how, changed, assumes)
+    if not gains_from_cores(rates):
+        return predict(model, "twice the cores", how, changed, _why_no_gain(rates))
     scaling = _scaling(record, rates)
     if scaling is None:
         return None
@@ -110,6 +112,17 @@ def twice_the_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Pred
     assumes = _assumption(record, scaling, fast.rate / slow.rate)
     prediction = predict(model, "twice the cores", how, middle, assumes)
     return prediction.model_copy(update={"low": slow.rate, "high": fast.rate})
+
+
+def _why_no_gain(rates: Rates) -> str:
+    if not uses_the_cores(rates):
+        return (
+            f"this loader kept {rates.loader_cores:.1f} of {rates.cores} cores busy, so it does "
+            "not gain from more"
+        )
+    if rates.most_workers == 1:
+        return "this loader works on one image at a time, so it does not gain from more"
+    return f"this loader has {rates.most_workers} workers, so it does not gain from more"
 
 
 class _Scaling(NamedTuple):
@@ -138,7 +151,7 @@ def _work_range(rates: Rates, model: Model, scaling: _Scaling) -> tuple[float, f
     waiting_s = max(0.0, work_s - rates.cpu_s / rates.cores)
     busy_s = work_s - waiting_s
     unexplained_s = min(busy_s, model.work_s.get(rates.remainder, 0.0))
-    speedup = max(1.0, 2 * scaling.efficiency)
+    speedup = max(1.0, rates.growth * scaling.efficiency)
     slow_s = waiting_s + unexplained_s + (busy_s - unexplained_s) / speedup
     return slow_s, waiting_s + busy_s / speedup
 

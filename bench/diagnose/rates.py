@@ -53,6 +53,8 @@ class Rates(BaseModel):
         loader_cores: CPU cores in use while the loader ran alone.
         cores: CPU cores of the machine.
         workers: threads or processes that read and prepare images; None if unknown.
+        most_workers: most of these that the settings allow on any number of cores; None if more
+            cores have more of them, or if unknown.
         copies_apart: whether batches are copied on one thread beside the workers.
         locked: share of the time for which Python's lock was held; None if it was not measured.
         transfer: copying batches to the device; None if it was not measured.
@@ -80,6 +82,7 @@ class Rates(BaseModel):
     loader_cores: float
     cores: int
     workers: int | None = None
+    most_workers: int | None = None
     copies_apart: bool = False
     locked: float | None = None
     transfer: float | None = None
@@ -95,6 +98,13 @@ class Rates(BaseModel):
     def cores_used(self) -> int:
         """Number of cores that the loader's workers can use."""
         return min(self.workers or self.cores, self.cores)
+
+    @property
+    def growth(self) -> float:
+        """How many times as many cores the workers can use if there are twice as many."""
+        if self.most_workers is None:
+            return 2.0
+        return max(1.0, min(self.most_workers, 2 * self.cores) / self.cores_used)
 
     @property
     def remainder(self) -> Cause:
@@ -135,6 +145,7 @@ def rates_of(record: DiagnosisRecord) -> Rates | None:
         loader_cores=cores_used(with_proven_blocks(loader).blocks),
         cores=record.cores,
         workers=record.workers,
+        most_workers=record.most_workers,
         copies_apart=record.copies_apart,
         locked=record.locked,
         transfer=_rate(find_part(record, "transfer")),

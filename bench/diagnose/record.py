@@ -10,7 +10,7 @@
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
 #    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers`, the parts
-#    "service workers", "network" and "loader, other size".
+#    "service workers", "network" and "loader, other size"; `most_workers`.
 
 from __future__ import annotations
 
@@ -122,6 +122,11 @@ class DiagnosisRecord(Conditions):
     kind: Kind | None = Field(None, description="how the loader runs its parts, if it says so")
     workers: PositiveInt | None = Field(
         None, description="threads or processes of the loader that read and prepare images"
+    )
+    most_workers: PositiveInt | None = Field(
+        None,
+        description="most of these that its settings allow on any number of cores; None: more on "
+        "more cores, or unknown",
     )
     copies_apart: bool = Field(
         False, description="the loader copies batches on one thread beside its workers"

@@ -88,10 +88,12 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
             files that are left out.
     """
     layout = None if manifest is None else manifest.layout
+    is_listed = manifest is not None and _is_manifest(manifest)  # code cannot read it
     left_out = () if manifest is None else _left_out(manifest, choice.loader)
     request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
     is_plain = manifest is None or not manifest.is_remote
-    write = choice.loader.code if is_plain and layout in (None, *CODE_LAYOUTS) else stream_code
+    lists_itself = is_plain and not is_listed and layout in (None, *CODE_LAYOUTS)
+    write = choice.loader.code if lists_itself else stream_code
     if write is stream_code and manifest is not None and not choice.loader.can_read(manifest):
         source = printable(str(manifest.source or manifest.root))
         raise PlanError(f"{choice.loader.name} does not read {source}; export another loader")
@@ -99,6 +101,11 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
     origin = [_in_docstring(paragraph) for paragraph in _origin(choice, today)]
     docstring = "\n\n".join([_first_line(choice.spec), *origin, code.usage])
     return f'"""{docstring}\n"""\n\n{code.body}'.replace("THIS_FILE", name)
+
+
+def _is_manifest(manifest: Manifest) -> bool:
+    """Whether the source is a manifest, whose rows and splits may be any."""
+    return manifest.source is not None and manifest.source.suffix == ".parquet"
 
 
 def _first_line(spec: BatchSpec) -> str:

@@ -40,7 +40,10 @@ class Usage:
 
 
 def tree_usage(pid: int | None = None) -> Usage:
-    """Return the usage of a process and its running children; by default of this process."""
+    """Return the usage of a process and its children, also of those that ended; of this by default.
+
+    The system adds what a process has read and computed to its parent once it has ended.
+    """
     cpu_s, read_bytes, disk_known = 0.0, 0, True
     fetched: list[int] = []
     for process in _tree(pid):
@@ -49,6 +52,8 @@ def tree_usage(pid: int | None = None) -> Usage:
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             cpu_s += times.user + times.system
+            # Of children that have ended, such as the workers of an epoch.
+            cpu_s += times.children_user + times.children_system
             try:
                 read_bytes += process.io_counters().read_bytes
             except (AttributeError, psutil.AccessDenied):

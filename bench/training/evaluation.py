@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.bench.consumers.own_batches import for_network
 from feedbench.bench.loader_facts import dropped_by
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import Dropped
@@ -74,7 +73,7 @@ class HeldOut:
             epochs=1,
             **self._failures.model_dump(),
         ) as stream:
-            batches = map(for_network, stream) if self._setup.converts else stream
+            batches = map(self._setup.for_network, stream) if self._setup.converts else stream
             yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from feedbench.bench.consumers.own_model import own_classes
 from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.training.folder import RECIPE, read_recipe
-from feedbench.loaders import BatchSpec, parse_spec, printable
+from feedbench.loaders import BatchSpec, open_regular, parse_spec, printable
 from feedbench.loaders.images import picture as open_picture
 from feedbench.loaders.images import reason
 
@@ -40,12 +41,14 @@ class Classifier:
         classes: class names in the order of the model's output.
         spec: how an image becomes the model's input: size, filter, orientation, background.
         in_range: whether the model takes images in the value range, not pixels of 0 to 255.
+        logits: whether its outputs are logits; None if that is unknown.
     """
 
     model: Any
     classes: list[str]
     spec: BatchSpec
     in_range: bool = False
+    logits: bool | None = None
 
     def predict(self, paths: Iterable[str]) -> Iterator[Prediction]:
         """Yield a prediction for each file, in order."""
@@ -75,7 +78,9 @@ class Classifier:
 
         outputs = self.model(images, training=False)
         is_array = ops.is_tensor(outputs)
-        probabilities = as_probabilities(ops.convert_to_numpy(outputs)) if is_array else None
+        probabilities = None
+        if is_array:
+            probabilities = as_probabilities(ops.convert_to_numpy(outputs), logits=self.logits)
         if probabilities is None:
             raise RecordError(
                 "the model gives no probability for each class; predict with your own code"
@@ -94,7 +99,7 @@ def load_classifier(path: Path, builder: str | None = None) -> Classifier:
         RecordError: the file does not contain the classes of the images.
         TrainerError: the file cannot be read.
     """
-    from feedbench.trainer import read_facts
+    from feedbench.trainer import gives_logits, read_facts
 
     metadata = read_facts(path)
     if metadata is None or "classes" not in metadata:
@@ -102,12 +107,16 @@ def load_classifier(path: Path, builder: str | None = None) -> Classifier:
             f"{path}: no classes in it; give the model.keras or best.keras of a training"
         )
     classes, takes = list(metadata.pop("classes")), metadata.pop("takes", "pixels")
+    logits = metadata.pop("logits", None)
     if takes == "own":
         raise RecordError(
             f"{path}: it was trained on the batches of a loader of your own; load it with "
             "keras.saving.load_model, and predict on such batches"
         )
-    return Classifier(_model(path, builder), classes, parse_spec(metadata), takes == "range")
+    model = _model(path, builder)
+    if logits is None:  # the file is of an earlier version
+        logits = gives_logits(model)
+    return Classifier(model, classes, parse_spec(metadata), takes == "range", logits)
 
 
 def _model(path: Path, builder: str | None) -> Any:
@@ -141,7 +150,7 @@ def read_pixels(path: str, spec: BatchSpec) -> NDArray[np.float32]:
 
     from feedbench.loaders.images import fitted, is_jxl, jxl_picture
 
-    with Path(path).open("rb") as file:
+    with os.fdopen(open_regular(os.fsencode(path)), "rb") as file:  # of a FIFO it would wait
         is_jpeg_xl = is_jxl(file.read(_SIGNATURE_BYTES))  # which Pillow cannot read
     image = jxl_picture(path, spec) if is_jpeg_xl else open_picture(path, spec)
     return img_to_array(fitted(image, spec), dtype="float32")  # type: ignore[no-any-return]

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_batches import for_network
 from feedbench.bench.consumers.own_model import ModelFile, find_builder
 from feedbench.bench.errors import PlanError
 from feedbench.bench.training.rate_check import timed_parts
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
+    Batch,
     BatchSpec,
     Manifest,
     OwnFunction,
@@ -61,6 +63,15 @@ class TrainingSetup:
     def converts(self) -> bool:
         """Whether a user's own batches must be converted for a built-in network."""
         return self.own is not None and not self.recipe.own_model
+
+    def for_network(self, batch: Batch) -> Batch:
+        """The batch of a user's own loader as a built-in network takes it.
+
+        Raises:
+            PlanError: its labels are no classes of the data.
+        """
+        assert self.own is not None
+        return for_network(batch, len(self.manifest.classes), self.own)
 
     @property
     def images_per_epoch(self) -> dict[str, int]:

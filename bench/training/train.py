@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.consumers.own_batches import check_for_network, for_network, range_note
+from feedbench.bench.consumers.own_batches import check_for_network, range_note
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.loader_facts import dropped_by
@@ -281,7 +281,8 @@ def _with_first(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, St
     batches: Iterator[Batch] = chain((first,), stream)
     if own is not None and setup.converts:
         dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
-        setup, batches = replace(setup, image_dtype=dtype), map(for_network, batches)
+        setup = replace(setup, image_dtype=dtype)
+        batches = map(setup.for_network, batches)
     return setup, replace(stream, batches=batches), first
 
 

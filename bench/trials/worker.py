@@ -182,7 +182,9 @@ def _open_consumer(
         replicas=trained_on,
     )
     trainer.enter(timed_phase(job.recipe))
-    return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer
+    if own is None or job.recipe.own_model:
+        return trainer
+    return FromOwn(trainer, len(manifest.classes), own)
 
 
 def _needed_warm_up(job: TrialJob, manifest: Manifest, settings: Settings) -> _Needed:

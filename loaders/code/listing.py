@@ -18,22 +18,52 @@ _LITTER = '''def is_litter(name):
     return name.startswith(".") or name.lower() in litter'''
 
 _CLASSES = '''def class_names(folder):
-    """Return the names of the folders in a folder, one per class."""
-    names = [entry.name for entry in Path(folder).iterdir() if entry.is_dir()]
+    """Return the names of the folders of classes, without links to a folder above."""
+    home = Path(folder).resolve()
+    paths = [path for path in home.iterdir() if path.is_dir()]
+    names = [path.name for path in paths if not home.is_relative_to(path.resolve())]
     return sorted(name for name in names if not is_litter(name))'''
 
-_FILES = '''def files_below(folder):
+_FILES = '''def is_photo(name):
+    """Return whether a name is that of a photo, which may be a broken link."""
+    return name.lower().endswith((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"))
+
+
+def is_listed(entry):
+    """Return whether an entry is a file, or what a photo of its name has become."""
+    if entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path):
+        return True
+    return is_photo(entry.name) and not os.path.isdir(entry.path)
+
+
+def files_below(folder):
     """Return the paths below a folder, its own files before those of its folders."""
-    paths = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_litter(name))
-        paths += [os.path.join(parent, name) for name in sorted(names)]
-    return [path for path in paths if not is_litter(os.path.basename(path))]'''
+    found, folders = [], []
+    entries = os.scandir(folder) if os.path.isdir(folder) else []
+    for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
+        if is_litter(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(entry.path)
+        elif is_listed(entry):
+            found.append(entry.path)
+    for inner in folders:
+        found += files_below(inner) or [inner] * is_photo(inner)
+    return found'''
 
 _SPLIT_FOLDER = '''def split_folder(data, split):
     """Return the folder of a split; None if there is none."""
     folders = [Path(data) / name for name in SPLITS[split]]
-    return next((folder for folder in folders if folder.is_dir()), None)'''
+    folders = [folder for folder in folders if folder.is_dir()]
+    if len(folders) > 1:
+        raise ValueError(f"{data}: several folders of the {split} split; keep one")
+    return folders[0] if folders else None'''
+
+_HAS_SPLITS = '''def has_splits(data):
+    """Return whether the folders of a source are of splits, not of classes."""
+    known = {name for names in SPLITS.values() for name in names}
+    found = set(class_names(data))
+    return found <= known and split_folder(data, "train") is not None'''
 
 _PART = '''def part_of_class(paths, label, split):
     """Return the files of a class in a split; always the same tenths are held out."""
@@ -57,13 +87,15 @@ _FROM_SPLITS = """    folder = split_folder(data, split)
 _FROM_CLASSES = """    for label, name in enumerate(class_names(data)):
         of_class = part_of_class(files_below(Path(data) / name), label, split)"""
 
-_FROM_EITHER = """    train, folder = split_folder(data, "train"), split_folder(data, split)
-    if train and not folder:
+_FROM_EITHER = """    is_divided = has_splits(data)
+    folder = split_folder(data, split) if is_divided else None
+    if is_divided and folder is None:
         raise FileNotFoundError(f"{data}: no folder of the {split} split")
-    for label, name in enumerate(class_names(train or data)):
-        if train:
+    names = class_names(split_folder(data, "train") if is_divided else data)
+    for label, name in enumerate(names):
+        if is_divided:
             of_class = files_below(folder / name)
-        else:  # nothing is divided yet
+        else:
             of_class = part_of_class(files_below(Path(data) / name), label, split)"""
 
 _FROM_TABLE = """    with open(data, newline="", encoding="utf-8-sig") as file:
@@ -103,7 +135,10 @@ def listing_functions(request: CodeRequest) -> list[str]:
         "splits": (_FROM_SPLITS, [_SPLIT_FOLDER, _CLASSES, _FILES, _LITTER]),
         "folder": (_FROM_CLASSES, [_PART, _CLASSES, _FILES, _LITTER]),
         "csv": (_FROM_TABLE, [_PART]),
-        None: (_FROM_EITHER, [_SPLIT_FOLDER, _PART, _CLASSES, _FILES, _LITTER]),
+        None: (
+            _FROM_EITHER,
+            [_HAS_SPLITS, _SPLIT_FOLDER, _PART, _CLASSES, _FILES, _LITTER],
+        ),
     }[request.layout]
     left_out = _LEFT_OUT_OF_TABLE if request.layout == "csv" else _LEFT_OUT
     first = lines(

@@ -67,7 +67,7 @@ class Grain(PixelOutput):
         """How threads and processes share the work; the threads of a process share its lock."""
         if self.worker_count:
             return Concurrency("processes", self.worker_count * self.threads)
-        return Concurrency("threads", self.threads)
+        return Concurrency("threads", self.num_threads)
 
     @property
     def batches_ahead(self) -> int:

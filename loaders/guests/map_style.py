@@ -79,7 +79,7 @@ class DataLoaderSettings(PixelOutput):
     @property
     def concurrency(self) -> Concurrency:
         """How the workers share the work."""
-        return Concurrency("processes", self.workers) if self.workers else IN_LINE
+        return Concurrency("processes", self.num_workers) if self.workers else IN_LINE
 
 
 class DecodingSettings(DataLoaderSettings):

@@ -130,7 +130,9 @@ def opened(packing: Packing, folder: Path) -> Iterator[PackWriter]:
 
     Raises:
         SettingsError: the folder cannot be used, or the disk has too little space.
+        SpecError: the images cannot be made as described; no folder is left.
     """
+    RowEncoder(packing)  # which refuses, before there is a folder
     estimate = packing.size() if packing.kind == "jpeg" else None
     writer = PackWriter(folder, packing.about, packing.manifest, estimate)
     try:

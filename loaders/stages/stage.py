@@ -75,10 +75,17 @@ class Concurrency:
             its own reads. "pipelined": workers do so up to the batch copy, which runs beside them
             on one thread unless several cores can copy.
         workers: number of threads or processes; None for one per core.
+        most: how many the settings allow where there are more cores, if these are the limit here.
     """
 
     kind: Kind
     workers: int | None = None
+    most: int | None = None
+
+    @property
+    def most_workers(self) -> int | None:
+        """How many there are at most on any number of cores; None if more cores have more."""
+        return self.most or self.workers
 
 
 IN_LINE = Concurrency("in line", 1)

@@ -22,8 +22,8 @@ from feedbench.loaders.row_file import RowFile
 from feedbench.loaders.stages.draws import drawn, drawn_crops
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
-    IN_LINE,
     Concurrency,
+    Kind,
     Run,
     Stages,
     of_all_sizes,
@@ -67,8 +67,10 @@ def pool_concurrency(calls: int | None, threads: int | None, prefetch: bool) -> 
         threads: of the pool; None for one per core.
         prefetch: whether batches are prepared while the consumer works.
     """
-    workers = min(calls or sys.maxsize, threads or usable_cores())
-    return IN_LINE if workers == 1 and not prefetch else Concurrency("pipelined", workers)
+    most = min(filter(None, (calls, threads)), default=None)
+    workers = min(most or sys.maxsize, threads or usable_cores())
+    kind: Kind = "in line" if workers == 1 and not prefetch else "pipelined"
+    return Concurrency(kind) if most is None else Concurrency(kind, workers, most)
 
 
 class TensorFlowWork:

@@ -21,6 +21,8 @@ from feedbench.trainer import (
     Recipe,
     RecipeError,
     Schedule,
+    gives_logits,
+    read_facts,
 )
 from feedbench.trainer.history import Epoch, accuracy_of, write_history
 from feedbench.trainer.model_inputs import ImageConversion, ImageInput, image_input
@@ -253,7 +255,41 @@ def test_logits_become_probabilities():
     np.testing.assert_allclose(as_probabilities(logits), [[0.25, 0.75]])
     np.testing.assert_allclose(as_probabilities(np.array([[0.2, 0.8]])), [[0.2, 0.8]])
     np.testing.assert_allclose(as_probabilities(np.array([[0.2]])), [[0.8, 0.2]], rtol=1e-6)
+    (as_logit,) = as_probabilities(np.array([[0.3]]), logits=True)
+    np.testing.assert_allclose(as_logit, [0.425557, 0.574443], rtol=1e-5)
+    np.testing.assert_allclose(as_probabilities(np.array([[1.2]]), logits=False), [[0, 1]])
     assert as_probabilities({"kind": logits}) is None
+
+
+def with_logit(value, activation=None):
+    """A model of two classes that gives the same single output for every image."""
+    model = network(12, 12, 3, units=1, activation=activation)
+    kernel, _ = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([np.zeros_like(kernel), np.array([value], np.float32)])
+    return model
+
+
+@pytest.mark.parametrize("value", [0.3, -0.3, 0.7, 4.0])
+def test_a_logit_from_0_to_1_is_not_taken_for_a_probability(value, tmp_path):
+    own, batch = trainer(with_logit(value)), next(own_steps.pixels())
+    expected = 1 / (1 + np.exp(-value))
+    for _, probabilities in own.probabilities([batch]):
+        np.testing.assert_allclose(probabilities[:, 1], expected, rtol=1e-5)
+    labels = np.full_like(batch.labels, value > 0)
+    assert own.evaluate([batch._replace(labels=labels)])["accuracy"] == 1
+    own.save(tmp_path / "model.keras")
+    assert read_facts(tmp_path / "model.keras")["logits"] is True
+
+
+def test_what_a_single_output_is_follows_from_the_loss_or_the_last_layer():
+    assert gives_logits(with_logit(0.3)) is True
+    assert gives_logits(with_logit(0.3, "sigmoid")) is False
+    assert gives_logits(with_logit(0.3, "relu")) is None
+    model = with_logit(0.3, "relu")
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    assert gives_logits(model) is True
+    model.compile("sgd", "binary_crossentropy")
+    assert gives_logits(model) is False
 
 
 def test_a_model_that_keras_cannot_save_leaves_its_weights(tmp_path):

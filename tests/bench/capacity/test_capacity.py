@@ -209,3 +209,23 @@ def test_a_plan_repeats_that_other_programs_used_the_cores():
 def _beside(host, part):
     blocks = [block.model_copy(update={"host": host}) for block in part.blocks]
     return part.model_copy(update={"blocks": blocks})
+
+
+def test_a_loader_in_line_is_the_limit_however_many_cores_there_are():
+    """1,800 images per second of one loader, and an accelerator that takes 3,000."""
+    lone = COSTS.model_copy(update={"cores_used": 1.0, "most_workers": 1})
+    planned = plan_for(target(count=2, rate=3_000, cores=64, storage_bytes_per_s=1e10), lone, [])
+    need = needs(planned)["workers of the loader"]
+    assert (need.amount.likely, need.has) == (pytest.approx(6_000 / 1_800), 2)
+    assert planned.limit == "workers of the loader"
+    assert planned.images_per_second.likely == pytest.approx(2 * 1_800)
+    faster = plan_for(target(count=2, rate=3_000, cores=64, core_speed=2), lone, [])
+    assert needs(faster)["workers of the loader"].use < 1
+
+
+def test_as_many_workers_as_cores_are_no_limit_of_their_own():
+    assert "workers of the loader" not in needs(plan_for(target(), COSTS, []))
+    four = COSTS.model_copy(update={"most_workers": 8})
+    need = needs(plan_for(target(), four, []))["workers of the loader"]
+    assert need.amount.likely == pytest.approx(8_000 * 4 / 1_800)
+    assert need.has == 8 * 8

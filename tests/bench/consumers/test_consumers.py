@@ -180,6 +180,8 @@ def test_class_weights_average_to_one_over_an_epoch():
     weights = np.array(class_weights(recipe, counts))
     assert (weights * counts).sum() == pytest.approx(counts.sum())
     assert weights[1] == pytest.approx(3 * weights[0])
+    with_an_empty_class = class_weights(recipe, np.array([30, 0, 10, 20]))
+    assert np.delete(with_an_empty_class, 1) == pytest.approx(weights)
 
 
 def test_without_class_weights_there_are_none():

@@ -24,7 +24,7 @@ def own(tmp_path, monkeypatch):
 def test_pixels_and_numbers_with_indices_or_one_hot_labels_fit(own, dtype, labels):
     batch = Batch(IMAGES.astype(dtype), labels, None)
     assert check_for_network(batch, SPEC, 3, own) == dtype
-    taken = for_network(batch)
+    taken = for_network(batch, 3, own)
     assert (taken.labels.dtype, taken.labels.tolist()) == (np.int32, [0, 2])
     assert np.shares_memory(taken.images, batch.images)
     assert (taken.images.flags.writeable, batch.images.flags.writeable) == (False, True)
@@ -48,6 +48,20 @@ def test_what_does_not_fit_is_one_line(own, images, labels, said):
         check_for_network(Batch(images, labels, None), SPEC, 3, own)
     assert str(caught.value).startswith(f"pipeline.py, line 2: make gives {said}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (LABELS + 1, "class 3"),
+        (LABELS - 1, "class -1"),
+        (np.full((2, 3), 1 / 3), "mixed, not one-hot"),
+    ],
+)
+def test_labels_of_a_later_batch_are_no_others(own, labels, said):
+    """Mixed labels of only some batches would be taken for one class each."""
+    with pytest.raises(PlanError, match=f"make gives labels that are {said}; the network expects"):
+        for_network(Batch(IMAGES, labels, None), 3, own)
 
 
 def test_augmentation_on_the_device_is_refused(own):

@@ -369,3 +369,47 @@ def test_storage_that_two_workers_keep_busy_is_the_limit_whatever_it_does_alone(
     )
     faster = by_change(record)["faster storage"]
     assert (faster.high or faster.images_per_second) == pytest.approx(4 / 0.009, rel=0.02)
+
+
+def test_images_of_random_regions_are_not_cached(make_record):
+    """Every epoch cuts other regions: each cache of decoded images refuses them."""
+    record = make_record()
+    assert "decoded images in memory" in by_change(record)
+    augment = {"random_resized_crop": [0.08, 1.0]}
+    cut = record.model_copy(update={"spec": {**record.spec, "augment": augment}})
+    assert "decoded images in memory" not in by_change(cut)
+
+
+def with_most_workers(record, most, cores):
+    """The record of a loader with at most this many workers, on a machine with these cores."""
+    parts = [part for part in record.parts if part.parallel in (None, 1, 4) or cores == 2]
+    values = {"most_workers": most, "workers": min(most, cores), "cores": cores, "parts": parts}
+    return record.model_copy(update=values)
+
+
+@pytest.mark.parametrize(
+    ("most", "cores", "gain", "why"),
+    [
+        (1, 1, 0.0, "this loader works on one image at a time"),
+        (2, 2, 0.0, "this loader has 2 workers"),
+        (3, 2, 0.5, "each new core adds 100% of a core"),
+        (4, 2, 1.0, "each new core adds 100% of a core"),
+    ],
+)
+def test_twice_the_cores_help_only_as_many_workers_as_there_are(
+    make_record, most, cores, gain, why
+):
+    rates = {"loader": 200 * cores, "end_to_end": 200 * cores, "decode": 205, "consumer": 5_000}
+    record = make_record(**rates, kind="threads", loader_cores=float(cores))
+    record = with_most_workers(record, most, cores)
+    prediction = by_change(record)["twice the cores"]
+    assert prediction.gain == pytest.approx(gain, abs=0.01)
+    assert why in prediction.assumes
+
+
+def test_no_number_of_cores_is_named_for_a_loader_that_cannot_use_them(make_record):
+    record = make_record(loader=200, loader_cores=1.0, consumer=1_000)
+    one = with_most_workers(record, 1, 1)
+    assert cores_needed(one, rates_of(one)) is None
+    many = one.model_copy(update={"most_workers": None})
+    assert cores_needed(many, rates_of(many))[0].cores == 5

@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -59,3 +60,74 @@ def test_rows_of_a_csv_are_left_out_however_they_name_their_files(
     paths = module["list_images"](str(table), "train")[0]
     assert len(paths) == 28
     assert not any(path.endswith("03.jpg") for path in paths)
+
+
+def with_a_class_called_train(folder):
+    shutil.move(folder / "bee", folder / "train")
+
+
+def with_a_link_to_the_folder_above(folder):
+    (folder / "all").symlink_to("..")
+
+
+def with_a_broken_link_that_is_no_photo(folder):
+    (folder / "ant" / "03.txt").symlink_to("nowhere")
+
+
+def with_a_broken_link_and_an_empty_folder_called_like_photos(folder):
+    (folder / "ant" / "03a.jpg").symlink_to("nowhere")
+    (folder / "ant" / "z.jpg").mkdir()
+
+
+def with_a_link_to_another_class_inside(folder):
+    (folder / "ant" / "bees").symlink_to(folder / "bee")
+
+
+def with_names_that_sort_otherwise_as_text(folder):
+    for name in (b"\xff.jpg", "\ue000.jpg".encode(), "\U0001f600.jpg".encode()):
+        shutil.copy(folder / "ant" / "00.jpg", os.path.join(os.fsencode(folder / "ant"), name))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_a_class_called_train,
+        with_a_link_to_the_folder_above,
+        with_a_broken_link_that_is_no_photo,
+        with_a_broken_link_and_an_empty_folder_called_like_photos,
+        with_a_link_to_another_class_inside,
+        with_names_that_sort_otherwise_as_text,
+    ],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_no_image_is_in_another_class_or_split_than_in_a_scan(
+    class_folder, tmp_path, opened, change, is_known
+):
+    folder = shutil.copytree(class_folder, tmp_path / "photos")
+    change(folder)
+    manifest = scan(folder)
+    module = opened(manifest if is_known else None)
+    for split in ("train", "validation", "test"):
+        expected = manifest.only(split)
+        paths, labels = module["list_images"](folder, split)
+        assert list(map(os.fsencode, paths)) == expected.paths(np.arange(len(expected)))
+        assert labels.tolist() == expected.labels.tolist()
+
+
+def test_two_folders_of_a_split_are_named(splits_folder, tmp_path, opened):
+    """A scan reads both; the file would read one of them."""
+    folder = shutil.copytree(splits_folder, tmp_path / "photos")
+    shutil.copytree(folder / "validation", folder / "val")
+    with pytest.raises(ValueError, match="several folders of the validation split; keep one"):
+        opened(scan(folder))["list_images"](folder, "validation")
+
+
+def test_a_manifest_is_read_by_the_loader_itself(class_folder, tmp_path, opened):
+    """Its splits may be any, and its rows a part of a folder."""
+    source = tmp_path / "m.parquet"
+    scan(class_folder, seed=5, validation=0.3, test=0.3).write(source)
+    manifest = replace(scan(source), source=source)
+    expected = manifest.only("validation")
+    with opened(manifest)["make_dataset"](source, "validation", epochs=1) as stream:
+        labels = np.concatenate([batch.labels for batch in stream])
+    assert labels.tolist() == expected.labels.tolist()

@@ -48,6 +48,24 @@ def test_processor_time_of_children_is_counted():
     assert float(process.stdout) >= 0.45
 
 
+ENDED = """
+import subprocess, sys
+from feedbench.bench.meters.process import tree_usage
+busy = "import time\\nwhile time.process_time() < 0.5: pass"
+before = tree_usage()
+subprocess.run([sys.executable, "-c", busy], check=True)
+print(tree_usage().since(before).cpu_s)
+"""
+
+
+def test_processor_time_of_children_that_have_ended_is_counted():
+    """Libraries may start new workers in each epoch, which then end within a block."""
+    process = subprocess.run(
+        [sys.executable, "-c", ENDED], capture_output=True, text=True, check=True
+    )
+    assert float(process.stdout) >= 0.45
+
+
 def test_peak_memory_includes_memory_that_was_freed():
     code = (
         "from feedbench.bench.meters.process import tree_peak_memory as peak\n"

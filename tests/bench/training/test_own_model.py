@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import os
 import sys
 from textwrap import dedent
 
@@ -15,9 +16,9 @@ from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.folder import RECIPE
 from feedbench.bench.training.options import CheckpointPolicy, TrainingOptions
-from feedbench.bench.training.predict import load_classifier
+from feedbench.bench.training.predict import load_classifier, read_pixels
 from feedbench.bench.training.train import train
-from feedbench.loaders import scan
+from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import CheckpointError, Recipe, TrainingStopped
 
 MODEL = """
@@ -37,6 +38,20 @@ MODEL = """
         model = Mixup(inputs, layers.Dense(classes)(x))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.Adam(0.01), loss, metrics=["acc"])
+        return model
+
+    def one_logit():
+        bias = keras.initializers.Constant(0.3)
+        model = keras.Sequential(
+            [
+                keras.Input((16, 16, 3)),
+                layers.Flatten(),
+                layers.Dense(1, kernel_initializer="zeros", bias_initializer=bias),
+            ]
+        )
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
+        model.compile(keras.optimizers.SGD(0.0), loss, metrics=[accuracy])
         return model
 
     def regress():
@@ -142,6 +157,23 @@ def _predicts_with_the_file_of_its_classes(folder, photos):
 
 def own():
     return {"Mixup": importlib.import_module("own").Mixup}
+
+
+def test_a_prediction_is_of_the_more_probable_class_by_a_single_logit(beside, tiny_photos):
+    """As the test images are counted: 0.3 is a probability of 57 % as a logit."""
+    result, _ = run(tiny_photos, beside / "out", "one_logit")
+    classifier = load_classifier(beside / "out" / "model.keras")
+    (image, *_) = (tiny_photos / "test" / "circle").iterdir()
+    (predicted,) = classifier.predict([str(image)])
+    assert (predicted.predicted, round(predicted.probability, 2)) == ("square", 0.57)
+    assert [one["recall"] for one in result["per_class"]] == [0, 1]
+    assert result["test"]["accuracy"] == 0.5
+
+
+def test_a_fifo_is_no_image_to_predict(tmp_path):
+    os.mkfifo(tmp_path / "image.jpg")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_pixels(str(tmp_path / "image.jpg"), BatchSpec())
 
 
 def test_a_file_that_builds_another_model_does_not_resume(beside, tiny_photos):

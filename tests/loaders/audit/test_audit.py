@@ -365,6 +365,17 @@ def test_an_invalid_blacklist_is_named(photos, tmp_path, text, message):
     assert "b.csv" in str(raised.value)
 
 
+def test_a_rule_of_a_blacklist_is_for_each_row_of_its_file(photos, tmp_path):
+    (photos / "twice.csv").write_text(
+        "path,label\nant/00.jpg,ant\nant/01.jpg,ant\nant/00.jpg,bee\nbee/00.jpg,bee\n"
+    )
+    path = tmp_path / "b.csv"
+    path.write_text("path,use\nant/00.jpg,no\n")
+    kept, left_out = usable(with_blacklist(scan(photos / "twice.csv"), path), [("pillow",)])
+    assert sorted(kept.table["path"].to_pylist()) == [b"ant/01.jpg", b"bee/00.jpg"]
+    assert left_out["path"].to_pylist() == [b"ant/00.jpg"] * 2
+
+
 def test_a_blacklist_needs_no_audit(photos, tmp_path):
     path = tmp_path / "b.csv"
     path.write_text("path,use,reason\nant/00.jpg,no,\n")

@@ -66,6 +66,15 @@ def test_tensorflow_can_read_packed_jpegs(manifest, tmp_path):
     assert sorted(rows) == list(range(len(manifest)))
 
 
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_images_that_cannot_be_made_leave_no_folder(manifest, tmp_path, kind):
+    """A folder would hold space for all images, and refuse those of the next attempt."""
+    upright = SPEC.model_copy(update={"orientation": "apply"})
+    with pytest.raises(SpecError, match="run feedbench scan on the data first"):
+        packed(manifest, tmp_path / "pack", kind, upright)
+    assert not (tmp_path / "pack").exists()
+
+
 def test_packed_jpegs_look_like_the_originals(manifest, tmp_path):
     folder = packed(manifest, tmp_path / "pack", "jpeg")
     packed_images = images("packed", manifest, {"pack": str(folder)}).astype(int)

@@ -165,6 +165,26 @@ def test_a_loader_declares_how_many_images_it_works_on_at_once(manifest, name, s
     assert (declared.kind, declared.workers) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "most"),
+    [
+        ("keras_pil", {}, 1),
+        ("keras_pil", {"workers": 3}, 3),
+        ("keras_directory", {}, None),
+        ("tf_data", {}, None),
+        ("tf_data", {"num_parallel_calls": 1}, 1),
+        ("tf_data", {"num_parallel_calls": 9_999}, 9_999),
+        ("turbo", {}, None),
+        ("turbo", {"num_threads": 5}, 5),
+    ],
+    ids=str,
+)
+def test_a_loader_declares_how_many_it_would_work_on_with_more_cores(
+    manifest, name, settings, most
+):
+    assert stages_of(name, manifest, **settings).concurrency.most_workers == most
+
+
 @pytest.mark.parametrize("name", ["keras_pil", "keras_directory", "tf_data", "turbo"])
 def test_the_transform_augments_as_the_loader_does(manifest, name, monkeypatch):
     turned = []
