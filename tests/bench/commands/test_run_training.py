@@ -36,7 +36,7 @@ def test_a_function_of_an_installed_package_is_watched_as_that_of_a_file(tmp_pat
     monkeypatch.syspath_prepend(tmp_path)
     watched = []
     monkeypatch.setattr(
-        "feedbench.bench.training.watch.hangs_told", lambda _: nullcontext(watched.append(1))
+        "feedbench.bench.training.watch.hangs_told", lambda *_: nullcontext(watched.append(1))
     )
     for loader, count in (("turbo", 0), ("fast", 1), (f"{tmp_path / 'mine.py'}:make", 2)):
         with _callbacks(Best(loader=loader), Recipe(), 8, tmp_path, "", Farewell()):
