@@ -11,6 +11,7 @@ from pathlib import Path
 from feedbench.bench.analysis.best import Best, RunnerUp
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.quantities import quantity
 from feedbench.loaders import (
     CODE_LAYOUTS,
     BatchSpec,
@@ -144,7 +145,7 @@ def _origin(choice: Exported, today: date) -> list[str]:
 def _machine(best: Best) -> str:
     if not best.machine:
         return ""
-    return f" on {best.machine['cores']} cores of {best.machine['processor']}"
+    return f" on {quantity(best.machine['cores'], 'core')} of {best.machine['processor']}"
 
 
 def _runner_up(other: RunnerUp) -> str:

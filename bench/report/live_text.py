@@ -106,7 +106,7 @@ def readings(block: Block | None, busy: str, *, waits: bool = True) -> list[Line
 def busy_line(trials: Sequence[Timed]) -> str:
     """Return that other programs use cores; empty if they do not, or it is unknown."""
     used = busy_text(trials)
-    return f"Other programs use {used}: the order may differ without them" if used else ""
+    return f"Other programs use {used}: the results may differ without them" if used else ""
 
 
 @dataclass(frozen=True)

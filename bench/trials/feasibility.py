@@ -36,7 +36,7 @@ def check_feasible(
     if len(train_images) < spec.batch_size:
         raise PlanError(
             f"batch_size {spec.batch_size:,} is more than the {len(train_images):,} training "
-            f"images; use --batch-size {_fitting(len(train_images))} or less, or give more images"
+            f"images; use a smaller one, such as --batch-size {_fitting(len(train_images))}"
         )
     check_memory(spec)
     if recipe is not None:

@@ -198,7 +198,7 @@ def test_cores_that_other_programs_use_are_named_while_it_runs(pipe, events):
             for block in event.trial.blocks
         ]
         busy.append(replace(event, trial=event.trial.model_copy(update={"blocks": blocks})))
-    said = "Other programs use up to 1.7 of 2 cores: the order may differ without them"
+    said = "Other programs use up to 1.7 of 2 cores: the results may differ without them"
     frame = last_frame(plan_of(events), busy)
     assert said in frame
     assert any(line.endswith("1.9 of 2 cores in use, 1.7 by other programs") for line in frame)
