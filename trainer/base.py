@@ -204,6 +204,13 @@ class TrainerBase(ABC):
         """
 
     @abstractmethod
+    def end_training(self) -> None:
+        """Give the weights the values that they have after the last step of a training.
+
+        Doing it again changes nothing. A checkpoint has the values before.
+        """
+
+    @abstractmethod
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
         """Write the model with all facts that inference needs, atomically."""
 

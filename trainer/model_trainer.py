@@ -107,6 +107,15 @@ class ModelTrainer(TrainerBase):
         self._run.settle()
         return model_variables(self._model)
 
+    def end_training(self) -> None:
+        """Let the optimizer set the final weights, as `fit` does: their averages, with an EMA."""
+        import keras
+
+        self._run.settle()
+        optimizer = self._model.optimizer
+        if isinstance(optimizer, keras.optimizers.Optimizer):
+            optimizer.finalize_variable_values(self._model.trainable_weights)
+
     def restore(self, phase: int, steps: int, values: Sequence[NDArray[Any]]) -> None:
         """Return to the values of a `capture`, taken after `steps` steps.
 

@@ -269,6 +269,9 @@ class Trainer(TrainerBase):
         self._settle()
         return with_range(self._network, *self._range, "float32")
 
+    def end_training(self) -> None:
+        """Nothing changes: a recipe's optimizers do not average weights."""
+
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
         """Write `on_pixels` with all facts that inference needs, atomically."""
         save_model(self.on_pixels(), path, facts or {})

@@ -54,8 +54,9 @@ def step_on(model: Any, fetches: Fetches, backend: str) -> Step:
 
 def _jax_step(model: Any, batches: Iterator[Any]) -> Step:
     """Return a step that passes its state to the next one, as `fit` does under JAX."""
+    values = _Separate()
     state = tuple(
-        [variable.value for variable in variables]
+        [values.of(variable) for variable in variables]
         for variables in (
             model.trainable_variables,
             model.non_trainable_variables,
@@ -70,6 +71,26 @@ def _jax_step(model: Any, batches: Iterator[Any]) -> Step:
         return logs
 
     return step
+
+
+class _Separate:
+    """Gives values that share no memory: JAX takes the memory of each for the results of a step.
+
+    At the end of `fit`, an optimizer with `use_ema` has the weights share that of their averages.
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def of(self, variable: Any) -> Any:
+        """Return the value of a variable, or a copy of one that was returned before."""
+        import keras
+
+        value = variable.value
+        if id(value) in self._taken:
+            return keras.ops.copy(value)
+        self._taken.add(id(value))
+        return value
 
 
 @contextmanager

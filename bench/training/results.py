@@ -53,6 +53,7 @@ def write_results(
     Raises:
         CheckpointError: a file cannot be written.
     """
+    trainer.end_training()
     with resumable(folder):
         trainer.save(folder / MODEL, setup.model_metadata)
     evaluation = evaluate_test_split(trainer, held_out, should_stop)

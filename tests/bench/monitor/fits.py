@@ -177,6 +177,21 @@ def compiled_in_other_ways(out):
     return results
 
 
+def averaging():
+    model = network()
+    model.compile(keras.optimizers.SGD(0.01, use_ema=True), model.loss)
+    return model
+
+
+def ending_with_averages(out):
+    """The repeated batch is timed after `fit` has set the weights to their moving averages."""
+    plain = averaging()
+    plain.fit(Data(workers=1), verbose=0, shuffle=False)
+    model, fit = averaging(), {"shuffle": False}
+    one = fit_once(out, Data(workers=1), model, fit=fit, steps=40, ceiling=True)
+    return [one["figures"]["stall"] is not None, state(plain) == state(model)]
+
+
 def too_short(out):
     return fit_once(out, batches(3), warm_up=20)
 
@@ -283,8 +298,9 @@ def two_devices(out):
 
 
 SCENARIOS = (
-    slow_data, slow_step, ceiling, same_training, kinds_of_data, compiled_in_other_ways, too_short,
-    short_epochs, several_fits, validation, broken, failing_monitor, two_devices,
+    slow_data, slow_step, ceiling, same_training, kinds_of_data, compiled_in_other_ways,
+    ending_with_averages, too_short, short_epochs, several_fits, validation, broken,
+    failing_monitor, two_devices,
 )  # fmt: skip
 
 

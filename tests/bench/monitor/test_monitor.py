@@ -103,6 +103,10 @@ def test_models_are_measured_as_they_are_compiled(fits):
         assert is_same == [True, True]
 
 
+def test_the_repeated_batch_is_timed_after_an_optimizer_set_the_averages(fits):
+    assert fits[1]["ending_with_averages"] == [True, True]
+
+
 def test_too_few_batches_are_reported(fits):
     one = fits[1]["too_short"]
     assert one["figures"] is None

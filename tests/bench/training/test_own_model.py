@@ -58,6 +58,11 @@ MODEL = """
         model = keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
         model.compile("sgd", "mse", metrics=["mae"])
         return model
+
+    def averaging():
+        model = regress()
+        model.compile(keras.optimizers.SGD(0.001, use_ema=True, ema_momentum=0.9), "mse")
+        return model
     """
 LOADER = """
     import numpy as np
@@ -216,3 +221,17 @@ def test_a_loader_that_takes_start_step_resumes_without_reading_again(beside, ti
     asked = [line for line in (beside / "steps.txt").read_text().splitlines() if "train" in line]
     assert asked == ["train 0", "train 4"]
     assert not any("read again" in note for note in notes)
+
+
+def test_the_model_has_the_averages_of_an_optimizer_that_keeps_them(beside, tiny_photos):
+    """As after `fit`; a checkpoint is written before, so a resumed training has the same."""
+    run(tiny_photos, beside / "out", "averaging")
+    model = keras.saving.load_model(beside / "out" / "model.keras")
+    weights = model.get_weights()
+    averages = model.optimizer._model_variables_moving_average
+    for weight, average in zip(weights, averages, strict=True):
+        np.testing.assert_array_equal(weight, average)
+    run(tiny_photos, beside / "out", "averaging", resume=True)
+    again = keras.saving.load_model(beside / "out" / "model.keras")
+    for one, other in zip(weights, again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
