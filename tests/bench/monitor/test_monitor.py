@@ -48,7 +48,8 @@ def test_a_sleep_in_the_data_is_a_wait(fits):
     pairs = [
         sum(pair) for block in blocks for pair in zip(block["wait_s"], block["step_s"], strict=True)
     ]
-    assert sum(pairs) >= 0.95 * 8 * SLEEP_S
+    # The first batch may have been made while the step before it took long.
+    assert sum(pairs) >= 0.95 * 7 * SLEEP_S
     # On a busy machine slow steps hide a part of the sleep, so no share can be asked for.
     waits = sum(wait for block in blocks for wait in block["wait_s"])
     # Keras' own work between two steps is in the seconds, but in none of the pairs.
