@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,15 @@ class Packing:
             images=len(self.manifest),
         )
 
+    @cached_property
+    def encode(self) -> RowEncoder:
+        """From a row to its bytes in the pack.
+
+        Raises:
+            SpecError: the images cannot be made as described.
+        """
+        return RowEncoder(self)
+
     def size(self) -> int:
         """Size of the pack in bytes: exact for arrays, estimated from a sample for JPEGs.
 
@@ -77,11 +87,10 @@ class Packing:
             return len(self.manifest) * self.spec.image_size**2 * 3
         disable_opencv_threads()
         rows = np.unique(np.linspace(0, len(self.manifest) - 1, _SAMPLE).astype(np.int64))
-        encode = RowEncoder(self)
         sizes, last = [], None
         for row in rows.tolist():
             try:
-                sizes.append(encode(row).nbytes + _RECORD_BYTES)
+                sizes.append(self.encode(row).nbytes + _RECORD_BYTES)
             except ImageError as error:
                 last = error
         if last is not None and not sizes:
@@ -132,7 +141,7 @@ def opened(packing: Packing, folder: Path) -> Iterator[PackWriter]:
         SettingsError: the folder cannot be used, or the disk has too little space.
         SpecError: the images cannot be made as described; no folder is left.
     """
-    RowEncoder(packing)  # which refuses, before there is a folder
+    _ = packing.encode  # refuses before there is a folder
     estimate = packing.size() if packing.kind == "jpeg" else None
     writer = PackWriter(folder, packing.about, packing.manifest, estimate)
     try:
@@ -151,7 +160,7 @@ def fill(
         LoaderError: an image cannot be read and may not be left out, or the disk is full.
     """
     disable_opencv_threads()
-    encode, labels = RowEncoder(packing), packing.manifest.labels
+    encode, labels = packing.encode, packing.manifest.labels
 
     def write(row: int) -> None:
         try:

@@ -40,6 +40,7 @@ from feedbench.loaders import (
 )
 
 LIMITS = [loader for loader in INTERNAL_LOADERS.values() if loader.role == "upper bound"]
+BETON = {"pack_dir": "beton"}  # of FFCV; nothing is opened
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "2", "--block-seconds", "0.2"]
 
 # The command, with short warm-ups and reads.
@@ -182,6 +183,11 @@ def test_synthetic_images_are_refused(tiny_photos):
         (Choice(loader="tf_data", settings={"decode": "scaled"}), "libjpeg_turbo decode=scaled"),
         (Choice(loader="tf_data", settings={"cache": "disk"}), "memory_copy"),
         (Choice(loader="turbo", settings={"cache": "decoded", "decode": "scaled"}), "memory_copy"),
+        (Choice(loader="ffcv", settings=BETON | {"write_mode": "raw"}), "memory_copy"),
+        (
+            Choice(loader="ffcv", settings=BETON | {"write_mode": "jpg"}),
+            "libjpeg_turbo decode=full",
+        ),
     ],
 )
 def test_the_limit_of_a_loader_depends_on_its_work(choice, limit):

@@ -125,6 +125,17 @@ def use(path: Path, base: Path) -> None:
             check(error, path)
 
 
+def use_or_refuse(path: Path, base: Path, damage: object) -> None:
+    """Do the same with a damaged record, which may be refused in one line."""
+    try:
+        use(path, base)
+    except (BenchError, LoaderError, TrainerError) as error:
+        check(error, path)
+    except Exception as error:
+        error.add_note(str(damage)[:200])
+        raise
+
+
 def check(error: Exception, path: Path) -> None:
     assert len(str(error).splitlines()) == 1, error
     assert str(path.parents[1]) in str(error), error
@@ -169,13 +180,7 @@ def test_one_wrong_value_is_read_or_refused_in_one_line(record, copies):
     for damage in damages_of(values)[::AT_ONCE]:
         whole = damaged(values if len(values) > 1 else values[0], damage)
         write(path, whole if len(values) > 1 else [whole])
-        try:
-            use(path, base)
-        except (BenchError, LoaderError, TrainerError) as error:
-            check(error, path)
-        except Exception as error:
-            error.add_note(str(damage))
-            raise
+        use_or_refuse(path, base, damage)
 
 
 EXTREME = (math.nan, math.inf, 10**400, 1e308, 1e-320)
@@ -192,13 +197,7 @@ def test_a_number_that_no_measurement_gives_is_read_or_refused_in_one_line(value
     for place in PLACES:
         damage = Damage((0, *place), value)
         write(path, damaged(values, damage))
-        try:
-            use(path, base)
-        except BenchError as error:
-            check(error, path)
-        except Exception as error:
-            error.add_note(str(damage)[:200])
-            raise
+        use_or_refuse(path, base, damage)
 
 
 def test_the_limits_of_a_machine_with_an_infinite_rate_are_refused_in_one_line(copies):
@@ -233,13 +232,7 @@ def test_a_number_of_hundreds_of_digits_is_read_or_refused_in_one_line(record, n
     for place in numbers(value):
         damage = Damage(place, math.inf)
         path.write_text(json.dumps(damaged(value, damage)).replace("Infinity", number))
-        try:
-            use(path, base)
-        except (BenchError, LoaderError, TrainerError) as error:
-            check(error, path)
-        except Exception as error:
-            error.add_note(str(damage))
-            raise
+        use_or_refuse(path, base, damage)
 
 
 def test_an_environment_with_a_wrong_value_is_left_out_or_used(copies):
