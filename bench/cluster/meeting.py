@@ -107,14 +107,18 @@ def _accept(server: socket.socket, cluster: Cluster, facts: Facts, wires: dict[i
     except (OSError, NotFeedbench, ValueError):
         wire.close()  # a scan of ports, or another program
         return
+    _drop_ended(wires)
     worker, theirs = hello.values.get("worker"), hello.values.get("facts")
     if refusal := _why_not(cluster, facts, wires, worker, theirs):
         _refuse([wire], refusal)
         raise PlanError(refusal)
-    number = int(str(worker))
-    if number in wires:
-        wires[number].close()  # it has ended, and was started again
-    wires[number] = wire
+    wires[int(str(worker))] = wire
+
+
+def _drop_ended(wires: dict[int, Wire]) -> None:
+    """Forget the workers that have ended; each can be started again until all are there."""
+    for number in [number for number, wire in wires.items() if wire.is_closed]:
+        wires.pop(number).close()
 
 
 def _why_not(
@@ -123,7 +127,7 @@ def _why_not(
     """Return why a worker cannot take part; empty if it can."""
     if not isinstance(worker, int) or not 0 < worker < cluster.workers:
         return f"a worker {worker} came, but {cluster.origin} has 1 to {cluster.workers - 1}"
-    if worker in wires and not wires[worker].is_closed:
+    if worker in wires:
         return f"{cluster.name(worker)} came twice; give each worker its own --worker"
     if found := first_difference(facts, theirs):
         return f"{cluster.name(worker)} differs from the chief: {found}; {_SAME}"

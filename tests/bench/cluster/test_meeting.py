@@ -111,8 +111,11 @@ def test_a_worker_that_is_killed_while_others_are_waited_for_can_be_started_agai
         killed = Wire(_connected(address))
         killed.send(Message("hello", {"worker": 1, "facts": FACTS}))
         killed.close()
-        others = [pool.submit(_meet, path, worker) for worker in (1, 2)]
-        results = [job.result() for job in (chief, *others)]
+        last = Wire(_connected(address))
+        last.send(Message("hello", {"worker": 2, "facts": FACTS}))
+        results = [job.result() for job in (chief, pool.submit(_meet, path, 1))]
+        assert last.receive(20).kind == "welcome"
+        last.close()
     assert sorted(results[0][0]) == [1, 2]
     _close(results)
 
