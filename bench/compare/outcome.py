@@ -2,8 +2,9 @@
 
 Blocks of two runs are not paired: their rates are independent samples, compared by the ratio of
 their medians and by Welch's test of their logarithms. Blocks of the same rounds are compared by
-their paired ratios. Both must agree. Two processes that do the same work differ by a few percent,
-which no interval contains, so rates within `MARGIN` count as the same.
+their paired ratios, and by the ranks of these where they are enough. Interval and test must agree.
+Two processes that do the same work differ by a few percent, which no interval contains, so rates
+within `MARGIN` count as the same.
 
 How often the decisions err: docs/ci.md.
 """
@@ -30,6 +31,7 @@ from feedbench.bench.analysis.stats import (
     median_interval,
     paired_ratios,
 )
+from feedbench.bench.compare.location import LocationTest, StudentTest, location_test
 from feedbench.bench.results.comparison import Outcome
 from feedbench.bench.training.rate_check import MARGIN
 
@@ -53,36 +55,23 @@ class Measured:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The ratio of two rates, and what a t-test of its logarithm needs.
+    """The ratio of two rates.
 
     Attributes:
         estimate: with its 95 % interval, if there is one.
-        mean: of the logarithm of the ratio.
-        error: standard error of the mean; None if nothing can be tested.
-        freedom: degrees of freedom.
+        test: of its logarithm; None if nothing can be tested.
     """
 
     estimate: Estimate
-    mean: float = 0.0
-    error: float | None = None
-    freedom: float = 1.0
+    test: LocationTest | None = None
 
     def p_below(self, limit: float) -> float:
         """Return the one-sided p-value of the claim that the ratio is below a limit."""
-        return self._p(self.mean - math.log(limit))
+        return self.test.p_below(math.log(limit)) if self.test else 1.0
 
     def p_above(self, limit: float) -> float:
         """Return the one-sided p-value of the claim that the ratio is above a limit."""
-        return self._p(math.log(limit) - self.mean)
-
-    def _p(self, distance: float) -> float:
-        from scipy.special import stdtr
-
-        if self.error is None:
-            return 1.0
-        if self.error == 0:
-            return float(distance >= 0)
-        return float(stdtr(self.freedom, distance / self.error))
+        return self.test.p_above(math.log(limit)) if self.test else 1.0
 
 
 def measured(rates: Rates) -> Measured:
@@ -106,12 +95,8 @@ def independent(other: Measured, base: Measured) -> Ratio:
     both = variance + variance_2
     # Welch and Satterthwaite's approximation.
     shares = variance**2 / freedom + variance_2**2 / freedom_2
-    return Ratio(
-        estimate=estimate,
-        mean=mean_2 - mean,
-        error=math.sqrt(both),
-        freedom=both**2 / shares if shares else freedom + freedom_2,
-    )
+    freedom = both**2 / shares if shares else freedom + freedom_2
+    return Ratio(estimate, StudentTest(mean_2 - mean, math.sqrt(both), freedom))
 
 
 def _moments(rate: Measured) -> tuple[float, float, float] | None:
@@ -148,11 +133,7 @@ def paired(rates: Rates, reference: Rates) -> Ratio | None:
     ratios = paired_ratios(rates, reference)
     if not ratios:
         return None
-    estimate, logs = median_interval(ratios), np.log(ratios)
-    if logs.size < MIN_BLOCKS:
-        return Ratio(estimate)
-    error = float(logs.std(ddof=1)) / math.sqrt(logs.size)
-    return Ratio(estimate, float(logs.mean()), error, logs.size - 1)
+    return Ratio(median_interval(ratios), location_test(ratios))
 
 
 def outcomes(ratios: Sequence[Ratio | None]) -> list[Outcome]:

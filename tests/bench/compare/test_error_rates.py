@@ -55,10 +55,14 @@ def relative(random, spread, pairs, blocks, ratio=1.0, walk=0.0):
     return [independent(b, a) for a, b in zip(*runs, strict=True)]
 
 
-def one_run(random, spread, pairs, blocks, ratio=1.0, walk=0.0):
-    """Return the ratios of rates to one old rate, all of the same rounds of one run."""
+def one_run(random, spread, pairs, blocks, ratio=1.0, walk=0.0, halved=0.0):
+    """Return the ratios of rates to one old rate, all of the same rounds of one run.
+
+    A share of all blocks, `halved`, has half the rate.
+    """
     logs = random.normal(0, spread, (1 + pairs, blocks)) + drawn(random, 0, (1, blocks), walk)
     logs[1:] += np.log(ratio)
+    logs[random.random(logs.shape) < halved] -= np.log(2)
     old, *new = (dict(enumerate(rates)) for rates in np.exp(logs).tolist())
     return [paired(rates, old) for rates in new]
 
@@ -107,6 +111,18 @@ def test_drift_between_two_runs_fools_their_comparison():
     assert share_of(RUNS, two_runs, 0.01, 1, 7, walk=0.03) > ERROR_RATE + BY_CHANCE
 
 
+@pytest.mark.parametrize("halved", [0.05, 0.2])
+@pytest.mark.parametrize(("pairs", "blocks"), [(1, 7), (2, 12), (10, 25)])
+def test_blocks_of_half_the_rate_fool_no_comparison_of_one_run(halved, pairs, blocks):
+    share = share_of(RUNS, one_run, 0.03, pairs, blocks, halved=halved)
+    assert share <= ERROR_RATE + BY_CHANCE
+
+
+def test_blocks_of_half_the_rate_hide_no_run_slowed_by_10_percent():
+    named = share_of(200, one_run, 0.03, 1, 25, ratio=0.9, halved=0.03, word="slower")
+    assert named >= 0.95
+
+
 @pytest.mark.parametrize("compare", [two_runs, one_run])
 def test_a_gate_fails_runs_at_its_limit_in_at_most_5_percent(compare):
     random = np.random.default_rng(1)
@@ -123,6 +139,7 @@ def main() -> None:
     """Print the tables of docs/ci.md."""
     _false_table()
     _power_table()
+    _halved_table()
     _drift_table()
 
 
@@ -149,6 +166,22 @@ def _power_table() -> None:
     ]
     titles = {two_runs: "compare", one_run: "--against"}
     _print("10 % slower", [f"{titles[c]}, CV {s:.0%}" for c, s in columns], rows)
+
+
+def _halved_table() -> None:
+    columns = list(itertools.product((1.0, 0.9), (0.05, 0.1, 0.2)))
+    rows = [
+        (
+            blocks,
+            [
+                share_of(2_000, one_run, 0.03, 1, blocks, ratio=ratio, halved=halved)
+                for ratio, halved in columns
+            ],
+        )
+        for blocks in (7, 12, 15, 20, 25)
+    ]
+    titles = {1.0: "equal", 0.9: "10 % slower"}
+    _print("Halved blocks", [f"{titles[r]}, {h:.0%} halved" for r, h in columns], rows)
 
 
 def _drift_table() -> None:
