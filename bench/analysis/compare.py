@@ -17,6 +17,10 @@ import numpy as np
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import MIN_BLOCKS, Array, Rates, paired_ratio, paired_ratios
 
+# Two processes that do the same work differ by a few percent, by the placement of their memory and
+# threads and by the load of the machine, which no interval from one process contains. Rates within
+# this count as the same where a trial is chosen, two runs are compared, or a training is checked.
+MARGIN = 0.03
 ERROR_RATE = 0.05  # share of the families of comparisons with a false "faster" or "slower"
 
 Outcome = Literal["faster", "slower", "tie", "cannot tell"]
@@ -33,7 +37,7 @@ class Comparison:
         p_value: adjusted for the comparisons of its family.
         outcome: "tie" if the pairs do not show which is faster, "cannot tell" if they are fewer
             than `MIN_BLOCKS`. A summary of a bench also says "cannot tell" of such a tie if the
-            interval of its ratio excludes 1.
+            interval of its ratio lies beyond the margin.
     """
 
     ratio: Estimate | None
@@ -76,6 +80,8 @@ def compare_with_fastest(
 ) -> tuple[Name, dict[Name, Comparison]]:
     """Find the fastest trial and compare all others with it, over the same blocks.
 
+    Trials whose rates are within `MARGIN` are the same.
+
     Args:
         trials: the rates of each trial; none is empty.
         looks: how often these trials are compared, to decide whether to time more blocks. In at
@@ -86,7 +92,7 @@ def compare_with_fastest(
     """
     fastest = find_fastest(trials)
     rate = ERROR_RATE / looks
-    return fastest, _compare_all(trials, fastest, comparisons_of_all, rate, looks)
+    return fastest, _compare_all(trials, fastest, comparisons_of_all, rate, looks, MARGIN)
 
 
 def find_fastest(trials: Mapping[Name, Rates]) -> Name:
@@ -129,12 +135,13 @@ def _compare_all(
     comparisons: Callable[[int], int],
     error_rate: float,
     looks: int = 1,
+    margin: float = 0.0,
 ) -> dict[Name, Comparison]:
     others = {name: rates for name, rates in trials.items() if name != reference}
-    raw = np.array([_p_value(rates, trials[reference]) for rates in others.values()])
+    raw = np.array([_p_value(rates, trials[reference], margin) for rates in others.values()])
     adjusted = adjusted_p_values(raw, comparisons).tolist()
     return {
-        name: _comparison(rates, trials[reference], p_value, error_rate, looks)
+        name: _comparison(rates, trials[reference], p_value, error_rate, looks, margin)
         for (name, rates), p_value in zip(others.items(), adjusted, strict=True)
     }
 
@@ -156,11 +163,12 @@ def adjusted_p_values(p_values: Array, comparisons: Callable[[int], int]) -> Arr
     return np.take_along_axis(stepped, np.argsort(order, axis=-1), axis=-1)
 
 
-def paired_p_values(ratios: Array) -> Array:
-    """Return the two-sided p-values of a t-test that the logarithms have a mean of 0.
+def paired_p_values(ratios: Array, margin: float = 0.0) -> Array:
+    """Return the two-sided p-values of a t-test that rates are the same.
 
     Args:
         ratios: float64 `[..., n]`, rates ÷ rates of the reference in the same rounds.
+        margin: how far from 1 the geometric mean of the ratios may be for that.
 
     Returns:
         float64 `[...]`.
@@ -168,29 +176,36 @@ def paired_p_values(ratios: Array) -> Array:
     from scipy.special import stdtr
 
     logs, n = np.log(ratios), ratios.shape[-1]
-    error = logs.std(axis=-1, ddof=1) / np.sqrt(n)
+    mean, error = logs.mean(axis=-1), logs.std(axis=-1, ddof=1) / np.sqrt(n)
+    inside = np.minimum(mean - np.log1p(-margin), np.log1p(margin) - mean)  # negative: beyond
     with np.errstate(divide="ignore", invalid="ignore"):  # ratios without any spread
-        t = np.where(logs.mean(axis=-1) == 0, 0, np.abs(logs.mean(axis=-1)) / error)
-    return np.asarray(2 * stdtr(n - 1, -t))
+        t = np.where(inside == 0, 0, inside / error)
+    return np.asarray(np.minimum(1, 2 * stdtr(n - 1, t)))
 
 
-def _p_value(rates: Rates, reference: Rates) -> float:
+def _p_value(rates: Rates, reference: Rates, margin: float = 0.0) -> float:
     ratios = paired_ratios(rates, reference)
-    return float(paired_p_values(np.array(ratios))) if len(ratios) >= MIN_BLOCKS else 1.0
+    enough = len(ratios) >= MIN_BLOCKS
+    return float(paired_p_values(np.array(ratios), margin)) if enough else 1.0
 
 
 def _comparison(
-    rates: Rates, reference: Rates, p_value: float, error_rate: float, looks: int = 1
+    rates: Rates,
+    reference: Rates,
+    p_value: float,
+    error_rate: float,
+    looks: int = 1,
+    margin: float = 0.0,
 ) -> Comparison:
     ratio = paired_ratio(rates, reference, looks=looks)
     pairs = len(rates.keys() & reference.keys())
-    return Comparison(ratio, pairs, p_value, _outcome(ratio, pairs, p_value <= error_rate))
+    return Comparison(ratio, pairs, p_value, _outcome(ratio, pairs, margin, p_value <= error_rate))
 
 
-def _outcome(ratio: Estimate | None, pairs: int, differ: bool) -> Outcome:
+def _outcome(ratio: Estimate | None, pairs: int, margin: float, differ: bool) -> Outcome:
     """Return the outcome; the interval must agree with the test."""
     if ratio is None or pairs < MIN_BLOCKS:
         return "cannot tell"
-    if differ and ratio.lies_above(1):
+    if differ and ratio.lies_above(1 + margin):
         return "faster"
-    return "slower" if differ and ratio.lies_below(1) else "tie"
+    return "slower" if differ and ratio.lies_below(1 - margin) else "tie"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedbench.bench.analysis.block_figures import block_figures
-from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
+from feedbench.bench.analysis.compare import MARGIN, Comparison, compare_with_fastest, find_fastest
 from feedbench.bench.analysis.device_figures import device_figures
 from feedbench.bench.analysis.own_faults import own_faults
 from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
@@ -161,7 +161,7 @@ def _summarize(
     ratio = paired_ratio(trial.rates, best, looks=looks)
     figures = block_figures(trial, baseline, looks)
     is_open = comparison is not None and comparison.outcome in ("tie", "cannot tell")
-    contains_1 = ratio is not None and ratio.interval is not None and ratio.contains(1)
+    reaches = ratio is not None and ratio.interval is not None and not ratio.lies_below(1 - MARGIN)
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
     return TrialSummary(
         loader=trial.loader,
@@ -169,8 +169,8 @@ def _summarize(
         augment=trial.augment,
         alone=trial.alone,
         ratio_to_best=ratio,
-        tied_with_best=is_fastest or (is_open and contains_1),
-        undecided=is_open and not contains_1,
+        tied_with_best=is_fastest or (is_open and reaches),
+        undecided=is_open and not reaches,
         start_s=warm_up.start_s if warm_up else None,
         first_batch_s=warm_up.first_batch_s if warm_up else None,
         started_beside=warm_up.beside if warm_up else 0,

@@ -56,10 +56,9 @@ class TrialSummary(BaseModel):
         traceback: of the user's own code, if it failed.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
-        tied_with_best: whether it is the fastest ranked trial, or the interval of its ratio
-            contains 1.
-        undecided: whether it may be slower than the fastest, but has too few rounds in common with
-            it, or not enough for so many comparisons.
+        tied_with_best: whether it is the fastest ranked trial, or may be within 3 % of it.
+        undecided: whether it may be slower than that, but has too few rounds in common with the
+            fastest, or not enough for so many comparisons.
         stopped: why it was not timed in all rounds; None if it was.
         unproven: reasons for not counting blocks that were not in the requested cache state.
     """

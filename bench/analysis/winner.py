@@ -31,8 +31,8 @@ def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
 def able_to_win(trials: Sequence[TrialSummary]) -> dict[int, TrialSummary]:
     """Return the fastest trial, and those that certainly reach `MIN_RATIO_TO_WIN`, by index.
 
-    Whether they tie with the fastest does not matter: the narrower an interval, the less often it
-    contains 1.
+    Whether they tie with the fastest does not matter: one may be certainly slower than that by
+    more than a tie allows, and nearly as fast.
     """
     return {index: trial for index, trial in enumerate(trials) if _is_able(trial)}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.compare.outcome import surely_not_slower, surely_slower
 from feedbench.bench.compare.pairing import Candidate
 from feedbench.bench.errors import PlanError
 from feedbench.bench.results.comparison import Gate
-from feedbench.bench.training.rate_check import MARGIN
 
 OPTION = "--fail-if-slower"
 

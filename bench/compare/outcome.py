@@ -19,6 +19,7 @@ import numpy as np
 
 from feedbench.bench.analysis.compare import (
     ERROR_RATE,
+    MARGIN,
     adjusted_p_values,
     comparisons_with_one,
 )
@@ -33,7 +34,6 @@ from feedbench.bench.analysis.stats import (
 )
 from feedbench.bench.compare.location import LocationTest, StudentTest, location_test
 from feedbench.bench.results.comparison import Outcome
-from feedbench.bench.training.rate_check import MARGIN
 
 _MIN_ORDERED = 6  # blocks from which an interval is not that of Student's t
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
@@ -310,7 +311,7 @@ def _legend(summary: Summary) -> str:
     trials, winner, fastest = summary.trials, _winner(summary), _fastest(summary.trials)
     meanings = {
         utilization_legend(trials): True,
-        "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
+        f"tie: not certainly more than {100 * MARGIN:.0f} % slower than the fastest.": any(
             "tie" in _tie(trial, winner, fastest) for trial in trials
         ),
         f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be "

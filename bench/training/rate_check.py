@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.best import Best, Predicted
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.estimate import Estimate, Positive, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, serial_interval
 from feedbench.bench.consumers.trainer import timed_phase
@@ -17,10 +18,6 @@ from feedbench.bench.training.rate_loss import Pace, loss_text
 from feedbench.trainer import Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
-# Two processes that do the same work differ by a few percent, by the placement of their memory and
-# threads and by the load of the machine, which no interval from one process contains. A training
-# that is slower than its bench by no more than this has met its rate. A convention.
-MARGIN = 0.03
 LEAST_RATES = 20  # from which the interval of their median is narrow
 LEAST_STEPS = 10  # in a part: the host is ahead of the device by some, which then hardly count
 # Fields of the recipe that change how long a step takes.

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.analysis.summary import Summary, counted, summarize
 from feedbench.bench.record import Trial
@@ -27,7 +28,6 @@ from feedbench.bench.trials_file import read_trials
 
 STEPS = Path(__file__).with_name("steps.py")
 FILES = (16, 18, 20, 23, 26, 29, 33, 37)  # per batch: each at least a tenth slower than the last
-SAME = 0.03  # by which two processes that do the same work may differ: docs/statistics.md
 TIME = "seconds.json"
 
 
@@ -44,7 +44,7 @@ class Repeat:
         undecided: trials that tie with the fastest, or of which it cannot be told.
         intervals: number of ratios with an interval.
         covered: how many of these contain the ratio of the long runs.
-        nearly: how many do so but for `SAME`.
+        nearly: how many do so but for `MARGIN`.
         predicted: predicted rate ÷ rate of the winner in the long runs.
     """
 
@@ -128,13 +128,13 @@ def _against(trials: list[Trial], seconds: float, long_runs: list[list[Trial]]) 
         false_slower=[
             name
             for name, one, ratio in zip(named, summary.trials, ratios, strict=True)
-            if one.ranked and not one.tied_with_best and not one.undecided and ratio >= 1
+            if one.ranked and not one.tied_with_best and not one.undecided and ratio > 1 - MARGIN
         ],
         undecided=sum(one.tied_with_best or one.undecided for one in summary.trials) - 1,
         intervals=len(intervals),
         covered=sum(low <= ratio <= high for (low, high), ratio in intervals),
         nearly=sum(
-            low * (1 - SAME) <= ratio <= high * (1 + SAME) for (low, high), ratio in intervals
+            low * (1 - MARGIN) <= ratio <= high * (1 + MARGIN) for (low, high), ratio in intervals
         ),
         predicted=summary.predicted.value / math.exp(sum(map(math.log, rates)) / len(rates)),
     )
@@ -177,7 +177,7 @@ def _table(repeats: list[Repeat], long_s: list[float]) -> str:
             [one.of_fastest for one in repeats], ".3f"
         ),
         "ratios whose interval contains that of the long benches": covered,
-        f"the same but for {SAME:.0%}": nearly,
+        f"the same but for {MARGIN:.0%}": nearly,
         "predicted rate ÷ rate in the long benches": _spread(
             [one.predicted for one in repeats], ".3f"
         ),

@@ -22,6 +22,7 @@ from statistics import median
 
 import numpy as np
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.stats import paired_ratio, wilson
 from feedbench.bench.analysis.stopping import judge, judged_after
 from feedbench.bench.analysis.summary import counted, summarize
@@ -209,7 +210,7 @@ def judged(trials: list[Trial], speeds: Speeds, begin: int, cost: Cost | None) -
         begin=begin,
         rounds=rounds,
         seconds=None if cost is None else cost.of(trials, rounds),
-        false_slower=any(is_slower and truth[n] >= 1 for n, is_slower in enumerate(slower)),
+        false_slower=any(is_slower and truth[n] > 1 - MARGIN for n, is_slower in enumerate(slower)),
         wrong_order=max(truth) > 1.01,
         undecided=sum(not one for one in slower) > 1,
         covered=sum(low <= truth[number] <= high for number, (low, high) in intervals.items()),

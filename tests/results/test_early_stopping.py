@@ -48,7 +48,7 @@ def test_rates_are_made_equal_or_a_given_percentage_apart(replay, trial):
 
 def test_a_trial_that_is_falsely_called_slower_is_found(replay, trial):
     quiet = long_run(trial, [1, 1], spread=0.0001)
-    trials = [quiet[0], trial("turbo", [0.97 * rate for rate in quiet[0].rates.values()], {"n": 1})]
+    trials = [quiet[0], trial("turbo", [0.93 * rate for rate in quiet[0].rates.values()], {"n": 1})]
     ended = replay.run_to_the_end([replay.window(one, 0, 15) for one in trials])
     assert replay.judged(ended, [1.0, 1.0], 0, None).false_slower
     assert not replay.judged(ended, [1.0, 0.97], 0, None).false_slower

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.estimate import rate_form
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.html.kinds.cells import (
@@ -49,8 +50,8 @@ def _fields(winner: TrialSummary | None, *, nothing_to_compare: bool) -> list[Fi
         Field(
             "result",
             lambda trial: _result(trial, trial is winner, may_tie=not nothing_to_compare),
-            "winner; tie: the interval of its ratio contains 1; slower: the interval lies below 1; "
-            "cannot tell: too few blocks",
+            f"winner; slower: certainly more than {100 * MARGIN:.0f} % slower than the fastest; "
+            "tie: not certainly; cannot tell: too few blocks",
         ),
         Field("AU", _utilization, f"accelerator utilization: {UTILIZATION}"),
         Field(
@@ -166,7 +167,7 @@ def _is_slower(trial: TrialSummary) -> bool:
     """Whether the trial is ranked and certainly slower than the fastest."""
     ratio = trial.ratio_to_best
     is_open = trial.tied_with_best or trial.undecided
-    return trial.ranked and ratio is not None and ratio.lies_below(1) and not is_open
+    return trial.ranked and ratio is not None and ratio.lies_below(1 - MARGIN) and not is_open
 
 
 def fastest_first(summary: Summary) -> list[TrialSummary]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import join
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
@@ -35,7 +36,6 @@ from feedbench.bench.results.comparison import (
 from feedbench.bench.results.comparison_table import blocks_text, difference_text, pair_name
 from feedbench.bench.results.kinds import CompareResult
 from feedbench.bench.training.compare import TrainingComparison
-from feedbench.bench.training.rate_check import MARGIN
 
 _MARGINS = (Line(1 - MARGIN, ""), Line(1.0, f"within {100 * MARGIN:.0f} %"), Line(1 + MARGIN, ""))
 _NAMED = 2  # rates that the title names

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.compare.history import HistoryEntry, HistoryTrial, read_history
 from feedbench.bench.html.charts.history import Run, history_lines
 from feedbench.bench.html.kinds.cells import Field, figure, table_of
 from feedbench.bench.html.parts import Chart, Headline, Part, Report, Section, Text
-from feedbench.bench.training.rate_check import MARGIN
 
 _COMMIT = 10  # characters
 _FIELDS = {"time", "commit", "trials"}  # of a line, which no other record has

@@ -7,10 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from simulated_blocks import advantages
 
-from feedbench.bench.analysis.compare import ERROR_RATE, paired_p_values
+from feedbench.bench.analysis.compare import ERROR_RATE, MARGIN, paired_p_values
 from feedbench.bench.analysis.stats import interval_ends
 from feedbench.bench.analysis.stopping import judged_after
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN
+
+AT_MARGIN = np.log1p(-MARGIN)  # logarithm of the lowest rate that counts as the same as 1
+
+
+def same_but_one(trials):
+    """Return the speeds [trials] of one trial and of others that are just not slower than it."""
+    return np.where(np.arange(trials) == 0, 0.0, AT_MARGIN)
+
+
+def falsely_slower(slower, speeds, fastest):
+    """Return which runs call a trial slower that is the same as their fastest [runs]."""
+    same = speeds >= speeds[fastest][:, None] + AT_MARGIN - 1e-9
+    return (slower & same).any(axis=1)
 
 
 @dataclass(frozen=True)
@@ -100,8 +113,10 @@ def _look(logs, alive, looks):
     ratios = np.exp(logs - logs[np.arange(runs), fastest][:, None])
     low, high = interval_ends(ratios, looks=looks)
     rivals = alive & (np.arange(trials) != fastest[:, None])
-    p_values = _adjusted(np.where(rivals, paired_p_values(ratios), np.inf), rivals.sum(axis=1))
-    is_slower = rivals & (p_values <= ERROR_RATE / looks) & (high < 1)
+    p_values = _adjusted(
+        np.where(rivals, paired_p_values(ratios, MARGIN), np.inf), rivals.sum(axis=1)
+    )
+    is_slower = rivals & (p_values <= ERROR_RATE / looks) & (high < 1 - MARGIN)
     return fastest, is_slower, high < MIN_RATIO_TO_WIN, ~rivals | (low > MIN_RATIO_TO_WIN)
 
 

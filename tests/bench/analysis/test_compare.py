@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from feedbench.bench.analysis.compare import (
+    MARGIN,
     adjusted_p_values,
     compare,
     compare_with_fastest,
@@ -14,6 +15,7 @@ from feedbench.bench.analysis.compare import (
     find_fastest,
     paired_p_values,
 )
+from feedbench.bench.analysis.stats import paired_ratios
 
 STEADY = [100.0, 101, 99, 102, 100]
 
@@ -64,10 +66,10 @@ def test_p_values_are_adjusted_step_by_step():
 
 
 def test_many_trials_need_a_larger_difference_than_two():
-    close = [97.0, 98, 96, 101, 96]
+    close = [94.0, 95, 93, 98, 93]
     few = {"fast": rates(STEADY), "close": rates(close)}
     random = np.random.default_rng(0)
-    many = few | {str(name): rates(random.normal(98, 1.5, 5)) for name in range(12)}
+    many = few | {str(name): rates(random.normal(95, 1.5, 5)) for name in range(12)}
     assert compare_with_fastest(few)[1]["close"].outcome == "slower"
     assert compare_with_fastest(many)[1]["close"].outcome == "tie"
 
@@ -80,9 +82,28 @@ def test_a_reference_that_was_given_costs_fewer_comparisons_than_one_that_was_fo
     given = compare_with_reference(trials, 0)
     assert found == 0
     assert comparisons.keys() == given.keys() == {10, 20, 30}
-    assert min(one.p_value for one in comparisons.values()) == pytest.approx(
-        2 * min(one.p_value for one in given.values())
-    )
+    for compared, margin, pairs in ((comparisons, MARGIN, 6), (given, 0.0, 3)):
+        single = min(
+            paired_p_values(np.array(paired_ratios(trials[name], trials[0])), margin)
+            for name in compared
+        )
+        assert min(one.p_value for one in compared.values()) == pytest.approx(pairs * single)
+
+
+def test_rates_within_the_margin_are_the_same_however_sure_the_difference_is():
+    trials = {"fast": rates(STEADY * 3)}
+    trials["close"] = {index: 0.98 * rate for index, rate in trials["fast"].items()}
+    assert compare_with_fastest(trials)[1]["close"].outcome == "tie"
+    assert compare(trials["close"], trials["fast"]).outcome == "slower"
+    assert compare_with_fastest(trials)[1]["close"].p_value == 1
+
+
+def test_p_values_count_only_what_is_beyond_the_margin():
+    ratios = np.array([[0.9, 0.97, 1.01, 0.93], [1.2, 1.1, 1.3, 1.05]])
+    beyond = np.log(ratios) - np.log([[1 - MARGIN], [1 + MARGIN]])
+    expected = ttest_1samp(beyond, 0, axis=1).pvalue
+    assert paired_p_values(ratios, MARGIN) == pytest.approx(expected)
+    assert (paired_p_values(1 / ratios, MARGIN) != paired_p_values(ratios, MARGIN)).all()
 
 
 def test_the_fastest_is_found_by_blocks_of_the_same_round():

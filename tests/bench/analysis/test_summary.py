@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from feedbench.bench.analysis.compare import MARGIN
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.predicted import expected_wait_share
 from feedbench.bench.analysis.summary import TrialSummary, summarize, to_confirm
@@ -13,7 +14,7 @@ from feedbench.bench.report.summary_text import consumer_text
 def test_the_fastest_loader_wins(trial):
     summary = summarize([trial("tf_data", [100, 101, 102]), trial("keras_pil", [50, 51, 52])])
     assert summary.winner == 0
-    assert summary.trials[1].ratio_to_best.high < 1
+    assert summary.trials[1].ratio_to_best.high < 1 - MARGIN
     assert not summary.trials[1].tied_with_best
 
 
@@ -52,11 +53,11 @@ def test_with_too_few_blocks_the_fastest_wins_and_nothing_ties(trial, blocks):
 
 def test_a_difference_that_luck_among_many_trials_may_explain_is_undecided(trial):
     random = np.random.default_rng(0)
-    close = trial("keras_pil", [97, 98, 96, 101, 96])
-    others = [trial("turbo", random.normal(98, 1.5, 5).tolist()) for _ in range(12)]
+    close = trial("keras_pil", [94, 95, 93, 98, 93])
+    others = [trial("turbo", random.normal(95, 1.5, 5).tolist()) for _ in range(12)]
     summary = summarize([trial("tf_data", [100, 101, 99, 102, 100]), close, *others])
     assert summary.winner == 0
-    assert summary.trials[1].ratio_to_best.high < 1
+    assert summary.trials[1].ratio_to_best.high < 1 - MARGIN
     assert summary.trials[1].undecided
     assert not summary.trials[1].tied_with_best
 

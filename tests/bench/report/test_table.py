@@ -153,7 +153,7 @@ def test_with_enough_blocks_the_winner_is_the_fastest(trial, shown):
 def test_a_tie_is_named_and_explained(trial, other, is_tie, shown):
     summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", other)])
     assert ("keras_pil  (tie with the winner)" in shown(summary, 160)) is is_tie
-    assert ("tie: the interval" in words(shown(summary, 160))) is is_tie
+    assert ("tie: not certainly" in words(shown(summary, 160))) is is_tie
 
 
 def test_a_tie_with_a_fastest_that_did_not_win_names_it(trial, shown):
@@ -379,15 +379,15 @@ def test_a_cheap_winner_names_those_that_are_as_fast(trial):
     )
 
 
-def test_a_narrow_interval_below_1_is_as_good_as_a_wide_tie(trial):
-    """0.998 certainly, in blocks of 2 s and thousands of images."""
+def test_a_narrow_interval_near_1_is_as_good_as_a_wide_tie(trial):
+    """0.96 certainly, in blocks of 2 s and thousands of images."""
     fast = trial("turbo", [10_000, 10_010, 10_020], peak_memory_bytes=3_000)
-    close = trial("tf_data", [9_980, 9_991, 10_000], peak_memory_bytes=2_000)
+    close = trial("tf_data", [9_580, 9_591, 9_600], peak_memory_bytes=2_000)
     slow = trial("keras_pil", [9_000, 9_010, 9_020], peak_memory_bytes=1)
     summary = summarize([fast, close, slow])
     assert not summary.trials[1].tied_with_best
     assert verdict(summary).startswith(
-        "Take tf_data: 9,991 images/s. "
+        "Take tf_data: 9,591 images/s. "
         "It certainly reaches 95% of the fastest rate, as does turbo. "
     )
     assert "do not show" not in verdict(summary)
