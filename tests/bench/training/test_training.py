@@ -17,7 +17,7 @@ from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
 from feedbench.bench.training.evaluation import without_repeats
-from feedbench.bench.training.rate_check import check_rate, timed_parts
+from feedbench.bench.training.rate_check import TimedEpoch, check_rate, timed_parts
 from feedbench.loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.trainer import Recipe
@@ -99,14 +99,18 @@ def best(low=95, high=105, **values) -> Best:
     )
 
 
+def epoch(rates, wait_s=0.0, *, first_of_process=False):
+    return TimedEpoch(rates, wait_s, 10.0, first_of_process)
+
+
 def checked(one, rates, recipe, facts):
     """Check a training whose epochs are not divided."""
-    return check_rate(one, [[rate] for rate in rates], recipe, facts)
+    return check_rate(one, [epoch([rate]) for rate in rates], recipe, facts)
 
 
 def test_parts_of_epochs_narrow_the_interval_of_the_rate():
     parts = [[10.0] * 5, *[[98.0, 99.0, 100.0, 101.0, 102.0]] * 4]
-    divided = check_rate(best(), parts, Recipe(), FACTS).achieved
+    divided = check_rate(best(), list(map(epoch, parts)), Recipe(), FACTS).achieved
     whole = checked(best(), [10, 98, 100, 101, 102], Recipe(), FACTS).achieved
     assert (divided.value, whole.value) == (100, 100.5)
     assert 98.5 < divided.low < 99 < 101 < divided.high < 101.5  # neighbors resemble each other
@@ -139,7 +143,7 @@ def test_the_rate_check_cannot_tell_if_the_interval_of_the_ratio_contains_the_li
     ("values", "rates", "why"),
     [
         ({"low": None, "high": None}, [10, 80, 80.1, 80], "the bench had fewer than 3 blocks"),
-        ({}, [10, 80, 80], "fewer than 3 epochs after the first"),
+        ({}, [10, 80, 80], "fewer than 3 epochs without a warm-up"),
     ],
 )
 def test_the_rate_check_cannot_tell_without_intervals(values, rates, why):
@@ -164,11 +168,11 @@ def test_a_missed_rate_check_says_by_how_much():
 def test_a_missed_rate_check_says_whether_steps_or_waits_grew(wait_share, loss):
     rate = Estimate(value=100, low=99, high=101)
     one = best(predicted=Predicted(images_per_second=rate, wait_share=0.01))
-    rates = [[10.0], [80.0], [80.1], [79.9], [80.0]]
-    waits = [(9.0, 10.0), *[(10 * wait_share, 10.0)] * 4]
-    text = check_rate(one, rates, Recipe(), FACTS, waits=waits).text
+    counted = [epoch([rate], 10 * wait_share) for rate in (80.0, 80.1, 79.9, 80.0)]
+    epochs = [epoch([10.0], 9.0), *counted]
+    text = check_rate(one, epochs, Recipe(), FACTS).text
     assert text.endswith(f"images/s. {loss}, in the bench 1%.")
-    assert "The steps" not in check_rate(best(), rates, Recipe(), FACTS, waits=waits).text
+    assert "The steps" not in check_rate(best(), epochs, Recipe(), FACTS).text
 
 
 @pytest.mark.parametrize(
@@ -187,6 +191,19 @@ def test_a_rate_that_cannot_be_compared_is_neither_met_nor_missed(values, rates,
     result = checked(best(**values), rates, recipe, FACTS)
     assert result.met is None
     assert why in result.text
+
+
+def test_epochs_in_which_a_training_was_resumed_do_not_count():
+    resumed = epoch([40.0], 5.0, first_of_process=True)
+    others = [epoch([rate]) for rate in (99.9, 100.0, 100.1, 100.0)]
+    epochs = [epoch([10.0]), *others[:2], resumed, *others[2:], resumed]
+    one = best(low=99.5, high=100.5)
+    assert check_rate(one, epochs, Recipe(), FACTS) == check_rate(
+        one, [epoch([10.0]), *others], Recipe(), FACTS
+    )
+    nothing = check_rate(one, [epoch([10.0]), resumed, resumed], Recipe(), FACTS)
+    assert nothing.met is None
+    assert "each epoch of its kind includes a warm-up" in nothing.text
 
 
 TUNED = Recipe(weights="imagenet", epochs=6, frozen_epochs=2)
