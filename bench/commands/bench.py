@@ -141,6 +141,7 @@ def bench(
     plan = with_devices(plan, used_devices(plan.devices))
     if old is not None:
         check_against(old, plan, console())
+    plan = replace(plan, rows=manifest.fingerprint(sizes=True))
     manifest, left_out = readable_rows(manifest, loaders, console())
     state = plan.timing.cache_state
     manifest, left_out = drawn_rows(

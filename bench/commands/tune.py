@@ -111,6 +111,7 @@ def tune(
     defaults = expand(suite.trial)
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
     plan = fit_plan(plan, manifest, given)
+    plan = replace(plan, rows=manifest.fingerprint(sizes=True))
     manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     memory = None if max_memory is None else int(max_memory * 1e9)

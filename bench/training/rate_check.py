@@ -57,6 +57,21 @@ class TimedEpoch:
     first_of_process: bool = False
 
 
+@dataclass(frozen=True)
+class Basis:
+    """What a rate depends on besides loader and recipe.
+
+    Attributes:
+        facts: the environment, from `environment`.
+        model: digest of the file of the user's own model; None without one.
+        rows: fingerprint of the training images; None if it is not known.
+    """
+
+    facts: dict[str, Any]
+    model: str | None = None
+    rows: str | None = None
+
+
 class RateCheck(BaseModel):
     """Predicted and achieved rate of a training, in images per second.
 
@@ -80,20 +95,18 @@ def check_rate(
     best: Best,
     epochs: Sequence[TimedEpoch],
     recipe: Recipe,
-    facts: dict[str, Any],
-    model: str | None = None,
+    basis: Basis,
     machines: int = 1,
 ) -> RateCheck:
     """Compare the rates of the epochs, or of their parts, with the prediction.
 
-    Only epochs of the phase that the bench times are compared. The first of them does not count, nor
-    does one in which a training was resumed: these trace the step and fill caches, as the warm-up
-    of the bench does.
+    Only epochs of the phase that the bench times are compared. The first of them does not count,
+    nor does one in which a training was resumed: these trace the step and fill caches, as the
+    warm-up of the bench does.
 
     Args:
         epochs: all, from the first.
-        facts: the environment of the training, from `environment`.
-        model: digest of the file of the user's own model; None without one.
+        basis: of the training.
         machines: how many trained together.
     """
     counted = counted_epochs(epochs, recipe, [epoch.first_of_process for epoch in epochs])
@@ -102,7 +115,7 @@ def check_rate(
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = ""
     if predicted:
-        reason = _why_not_comparable(best, recipe, facts, model) or _several(machines)
+        reason = _why_not_comparable(best, recipe, basis) or _several(machines)
         reason = reason or _why_no_rate(counted, epochs)
     met, text = _verdict(predicted, achieved, reason)
     if met is False:
@@ -110,16 +123,14 @@ def check_rate(
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
-def applicable_rate(
-    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None = None
-) -> Estimate | None:
+def applicable_rate(best: Best, recipe: Recipe, basis: Basis) -> Estimate | None:
     """Return the predicted rate if this training will be compared with it; None otherwise.
 
     The arguments are those of `check_rate`.
     """
     if best.predicted is None or recipe.phases[timed_phase(recipe)].epochs < 2:
         return None
-    if _why_not_comparable(best, recipe, facts, model):
+    if _why_not_comparable(best, recipe, basis):
         return None
     return best.predicted.images_per_second
 
@@ -203,21 +214,28 @@ def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> 
     return f"achieved ÷ predicted is {ratio:.2f}, and at most {MARGIN:.0%} below 1 counts as met"
 
 
-def _why_not_comparable(
-    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None
-) -> str:
+def _why_not_comparable(best: Best, recipe: Recipe, basis: Basis) -> str:
     """Return why the prediction does not apply to this training; empty if it does."""
-    if best.consumer != "train":
-        return "this was measured without the trainer"
-    if best.machine and best.machine != machine(facts):
-        return "this was measured on another machine"
+    if measured := _measured_otherwise(best, basis):
+        return f"this was measured {measured}"
     bench_recipe = Recipe.model_validate(best.recipe)
     if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in STEP_COST):
         return "this was measured with another network, optimizer or compilation"
-    if changed := _changed_file(best, recipe, model):
+    if changed := _changed_file(best, recipe, basis.model):
         return f"{changed} has changed since it was measured"
     if _timed_layers(bench_recipe) != _timed_layers(recipe):
         return "this was measured in another phase of the training, since its epochs differ"
+    return ""
+
+
+def _measured_otherwise(best: Best, basis: Basis) -> str:
+    """Return where or on what the prediction was measured, if that differs; empty if not."""
+    if best.consumer != "train":
+        return "without the trainer"
+    if best.machine and best.machine != machine(basis.facts):
+        return "on another machine"
+    if best.rows and basis.rows and best.rows != basis.rows:
+        return "on other data"
     return ""
 
 

@@ -21,7 +21,7 @@ from feedbench.bench.training.folder import MODEL, TRAINING
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
 from feedbench.bench.training.plots import CURVES, draw_curves
 from feedbench.bench.training.predictions import PREDICTIONS, class_metrics
-from feedbench.bench.training.rate_check import RATE_CHECK_KEY, TimedEpoch, check_rate
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, Basis, TimedEpoch, check_rate
 from feedbench.bench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def _result(
     facts, own = environment(), own_of(setup.best.loader)
     model = setup.own_model
     timed = [_timed(epoch) for epoch in epochs]
-    digest = model.sha256 if model else None
+    basis = Basis(facts, model.sha256 if model else None, setup.rows)
     machines = len(workers) or 1
-    rate_check = check_rate(setup.best, timed, setup.recipe, facts, digest, machines)
+    rate_check = check_rate(setup.best, timed, setup.recipe, basis, machines)
     return {
         "loader": setup.best.loader,
         "devices": setup.best.devices,

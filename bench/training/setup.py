@@ -38,6 +38,8 @@ class TrainingSetup:
         spec: the batch spec of the training.
         image_dtype: dtype of the loader's images, "uint8" or "float32"; of an own loader only known
             from its first batch.
+        rows: fingerprint of the training images before unreadable ones were left out; None if it is
+            not known.
     """
 
     best: Best
@@ -47,6 +49,7 @@ class TrainingSetup:
     spec: BatchSpec
     image_dtype: str
     own_model: ModelFile | None = None
+    rows: str | None = None
 
     @property
     def own(self) -> OwnFunction | None:
