@@ -148,7 +148,7 @@ def bench(
         manifest, left_out, images or (IMAGES if state else None), console(), warm=state == "warm"
     )
     trained = plan.recipe if plan.consumer == "train" else None
-    check_feasible(plan.spec, manifest, trained, plan.devices)
+    check_feasible(plan.spec, manifest, loaders, trained, plan.devices)
     check_state(state, manifest)
     folder = result_folder(out, "bench")
     done = measure_and_show(

@@ -112,8 +112,10 @@ def tune(
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
     plan = fit_plan(plan, manifest, given)
     plan = replace(plan, rows=manifest.fingerprint(sizes=True))
-    manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
-    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
+    names = [choice.loader for choice in defaults]
+    manifest, _ = readable_rows(manifest, names, console())
+    trained = plan.recipe if plan.consumer == "train" else None
+    check_feasible(plan.spec, manifest, names, trained)
     memory = None if max_memory is None else int(max_memory * 1e9)
     earlier = EarlierSearch()
     if resume is not None:
