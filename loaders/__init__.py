@@ -14,7 +14,7 @@ from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.balance import images_per_epoch
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
-from feedbench.loaders.checks import check_objects, check_regions, check_share
+from feedbench.loaders.checks import check_objects, check_orientation, check_regions, check_share
 from feedbench.loaders.code import CODE_LAYOUTS, Code, CodeRequest, stream_code
 from feedbench.loaders.contract import (
     Autotuning,
@@ -122,6 +122,7 @@ __all__ = [
     "by_reason",
     "cache_folder",
     "check_objects",
+    "check_orientation",
     "check_package",
     "check_regions",
     "check_share",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from feedbench.loaders.contract import BatchSpec, Loader, Settings
 from feedbench.loaders.errors import SourceError, SpecError
+from feedbench.loaders.images.decode_path import NOT_SCANNED
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.table import DEFAULT_LOADER
 
@@ -35,6 +36,16 @@ def check_objects(loader: Loader, manifest: Manifest) -> None:
             f"{loader.name} reads files on a disk, not {manifest.root}; use another loader, or "
             "copy the images"
         )
+
+
+def check_orientation(loader: Loader, spec: BatchSpec, manifest: Manifest) -> None:
+    """Refuse to turn photos upright with a loader that needs a scan for it, without one.
+
+    Raises:
+        SpecError: the source was not scanned.
+    """
+    if spec.orientation == "apply" and loader.turns_by_scan and not manifest.audited:
+        raise SpecError(NOT_SCANNED)
 
 
 def check_share(loader: Loader, settings: Settings, share: tuple[int, int]) -> None:

@@ -133,6 +133,7 @@ class Loader:
         package: a package that it needs and Feedbench does not install; None if there is none.
         reads_objects: whether it can read images in object storage.
         object_settings: names of settings that have no effect if images are files on a disk.
+        turns_by_scan: whether it turns photos upright by what a scan has found, and so needs one.
         cannot_share: why several workers cannot divide its batches with these settings; None if
             they can.
         cuts_no_regions: why it cannot cut random-resized crops out of the images with these
@@ -161,6 +162,7 @@ class Loader:
     package: Package | None = None
     reads_objects: bool = True
     object_settings: tuple[str, ...] = ()
+    turns_by_scan: bool = False
     cannot_share: Callable[[Any], str | None] = lambda settings: None
     cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
     why_not_once: Callable[[Any], str | None] = lambda settings: None

@@ -203,6 +203,7 @@ def _library_call(manifest: Manifest) -> LibraryCall:
 
 LOADER = Loader(
     name="keras_directory",
+    turns_by_scan=True,
     reads_objects=False,
     summary="Keras' image_dataset_from_directory as its guide calls it: what newcomers use",
     settings=KerasDirectory,

@@ -227,6 +227,7 @@ def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasPil) -> Stages:
 LOADER = Loader(
     name="keras_pil",
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
+    turns_by_scan=True,
     settings=KerasPil,
     open=open_stream,
     readable_by=("pillow",),

@@ -75,6 +75,7 @@ def _stages(manifest: Manifest, spec: BatchSpec, settings: TfData) -> Stages:
 LOADER = Loader(
     name="tf_data",
     summary="tf.data: parallel decoding, prefetching and caching inside TensorFlow's own threads",
+    turns_by_scan=True,
     settings=TfData,
     open=open_stream,
     is_default=True,

@@ -313,6 +313,7 @@ def _shares_a_job(settings: TfDataService) -> str | None:
 LOADER = Loader(
     name="tf_data_service",
     summary="tf.data service: workers in other processes or on other machines decode and send",
+    turns_by_scan=True,
     settings=TfDataService,
     open=open_stream,
     layouts=_LAYOUTS,

@@ -121,6 +121,7 @@ def _parts(manifest: Manifest, spec: BatchSpec, settings: Turbo) -> Stages:
 LOADER = Loader(
     name="turbo",
     summary="libjpeg-turbo on one thread per core, straight into the batch: decoding at its limit",
+    turns_by_scan=True,
     settings=Turbo,
     open=open_stream,
     readable_by=READABLE_BY,

@@ -33,6 +33,7 @@ class Position:
         images: images trained on in total.
         epoch_images, train_s, wait_s: of the current epoch so far.
         gap_s: between this epoch's first step and the previous one's last, without validation.
+        first_of_process: whether a process began within the current epoch.
         history: the finished epochs.
     """
 
@@ -45,6 +46,7 @@ class Position:
     train_s: float = 0.0
     wait_s: float = 0.0
     gap_s: float = 0.0
+    first_of_process: bool = False
     history: tuple[Epoch, ...] = field(default=())
 
 

@@ -31,6 +31,8 @@ class Epoch:
         metrics: further metrics of the user's own model, as columns after the others.
         part_rates: images per second of equal parts of the epoch, in order; empty if it was not
             divided. Not in the file.
+        first_of_process: whether a process began within it, so that it includes a warm-up; False in
+            records of earlier versions. Not in the file.
     """
 
     epoch: int
@@ -46,6 +48,7 @@ class Epoch:
     validation_s: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     part_rates: tuple[float, ...] = ()
+    first_of_process: bool = False
 
     @property
     def score(self) -> float:
@@ -60,15 +63,13 @@ class Epoch:
         return self.images / self.train_s
 
 
-_COLUMNS = tuple(
-    field.name for field in fields(Epoch) if field.name not in ("metrics", "part_rates")
-)
+_NOT_COLUMNS = ("metrics", "part_rates", "first_of_process")
+_COLUMNS = tuple(field.name for field in fields(Epoch) if field.name not in _NOT_COLUMNS)
 
 
 def _line(epoch: Epoch) -> dict[str, Any]:
     values = asdict(epoch)
-    del values["part_rates"]
-    return {**values.pop("metrics"), **values}
+    return {**epoch.metrics, **{name: values[name] for name in _COLUMNS}}
 
 
 def accuracy_of(logs: Mapping[str, float]) -> float:

@@ -128,6 +128,7 @@ class _Run:
     Attributes:
         part_rates: of the epoch that was trained last.
         epoch_end: when the previous epoch ended, its validation not counted.
+        has_stepped: whether this process has made a step.
     """
 
     trainer: TrainerBase
@@ -141,6 +142,7 @@ class _Run:
     writer: Writer | None
     part_rates: tuple[float, ...] = ()
     epoch_end: float | None = None
+    has_stepped: bool = False
 
     def epoch(self) -> Epoch:
         """Train to the end of the epoch, validate, and write the files."""
@@ -200,6 +202,8 @@ class _Run:
         wait_s = perf_counter() - asked
         self._locating_loss(lambda: self.trainer.step(batch))
         count = self.length.step_images or images_in(batch)
+        if not self.has_stepped:
+            self.has_stepped = self.position.first_of_process = True
         self.position.wait_s += wait_s
         self.position.step += 1
         self.position.phase_steps = self.trainer.phase_steps
@@ -273,11 +277,13 @@ class _Run:
             round(validation_s, 6),
             other_metrics(logs) | other_metrics(validation_logs, "validation_"),
             self.part_rates,
+            position.first_of_process,
         )
         position.history = history = (*position.history, epoch)
         position.epoch += 1
         position.epoch_images = 0
         position.train_s = position.wait_s = position.gap_s = 0.0
+        position.first_of_process = False
         if self.epoch_end is not None:
             self.epoch_end += validation_s
         if self.checkpoints is not None:

@@ -76,6 +76,8 @@ class Best(Chosen):
         devices: that trained together: a number, or cpu:N.
         model: SHA-256 digest of the file of the user's own model; None without one.
         own: the same of the file of the user's own loader.
+        rows: fingerprint of the training images of the source, unreadable ones and those that were
+            not drawn included; None in files of earlier versions.
         predicted: the rate to expect; None if it was not measured after the choice.
         machine: processor, cores and GPUs of the measurement.
         runners_up: the others, compared with this choice.
@@ -87,6 +89,7 @@ class Best(Chosen):
     recipe: dict[str, Any] = {}
     model: str | None = None
     own: str | None = None
+    rows: str | None = None
     predicted: Predicted | None = None
     machine: dict[str, Any] = {}
     runners_up: list[RunnerUp] = []
@@ -123,6 +126,7 @@ def write_best(
         recipe=plan.recipe.model_dump(mode="json"),
         model=model_digest(plan.recipe),
         own=own_digest(choice.loader),
+        rows=plan.rows,
         predicted=predicted,
         machine=machine(facts),
         runners_up=list(runners_up),

@@ -141,13 +141,14 @@ def bench(
     plan = with_devices(plan, used_devices(plan.devices))
     if old is not None:
         check_against(old, plan, console())
+    plan = replace(plan, rows=manifest.fingerprint(sizes=True))
     manifest, left_out = readable_rows(manifest, loaders, console())
     state = plan.timing.cache_state
     manifest, left_out = drawn_rows(
         manifest, left_out, images or (IMAGES if state else None), console(), warm=state == "warm"
     )
     trained = plan.recipe if plan.consumer == "train" else None
-    check_feasible(plan.spec, manifest, trained, plan.devices)
+    check_feasible(plan.spec, manifest, loaders, trained, plan.devices)
     check_state(state, manifest)
     folder = result_folder(out, "bench")
     done = measure_and_show(

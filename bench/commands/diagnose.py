@@ -139,7 +139,7 @@ def diagnose(
         list_images(data, blacklist).only("train"), [best.loader], console()
     )
     trained = plan.recipe if consumer == "train" else None
-    check_feasible(plan.spec, manifest, trained, plan.devices)
+    check_feasible(plan.spec, manifest, [best.loader], trained, plan.devices)
     if consumer == "train":
         classes = len(manifest.classes)
         spec = fit_spec(plan.spec, plan.recipe, classes, given, [plan.choice], manifest)

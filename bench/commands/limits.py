@@ -93,9 +93,10 @@ def limits(
     plan = limits_plan(
         choices, merged_spec(selected.spec, spec_of(given)), _timing(selected, given)
     )
-    manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
+    names = [choice.loader for choice in choices]
+    manifest, left_out = readable_rows(manifest, names, console())
     manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
-    check_feasible(plan.spec, manifest)
+    check_feasible(plan.spec, manifest, names)
     check_state(plan.timing.cache_state, manifest)
     folder = result_folder(out, "limits")
     run_limits(plan, choices, manifest, left_out, folder, json, scaling=scaling)

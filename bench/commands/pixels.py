@@ -29,7 +29,14 @@ from feedbench.bench.plan.plan import Choice, PixelCheck, expand
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.plan.toml import parse_model
-from feedbench.loaders import BatchSpec, Manifest, check_package, parse_spec
+from feedbench.loaders import (
+    BatchSpec,
+    Manifest,
+    check_orientation,
+    check_package,
+    find_loader,
+    parse_spec,
+)
 
 if TYPE_CHECKING:
     from feedbench.bench.pixels.messages import PixelJob
@@ -71,6 +78,8 @@ def pixels(
     terminal, progress = console(), console(to_errors=True)
     names = [choice.loader for choice in choices]
     manifest, _ = readable_rows(manifest, names, terminal)
+    for name in names:
+        check_orientation(find_loader(name), spec, manifest)
     with tempfile.TemporaryDirectory() as folder:
         manifest_file = Path(folder) / "manifest.parquet"
         manifest.write(manifest_file)

@@ -201,7 +201,7 @@ def _diagnosis(
     best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
     spec = parse_spec(best.spec)
     manifest, _ = readable_rows(manifest, [best.loader], console())
-    check_feasible(spec, manifest)
+    check_feasible(spec, manifest, [best.loader])
     asked = DiagnosisPlan(
         choice=Choice(loader=best.loader, settings=best.settings),
         spec=spec,

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,9 @@ def _announce(text: str, folder: Path | None = None) -> None:
 def _bench(manifest: Manifest, folder: Path) -> MeasuredBench:
     from feedbench.bench.plan.plan import make_plan
 
-    return measure_plan(make_plan(_suite(manifest)), manifest, folder)
+    plan = make_plan(_suite(manifest))
+    plan = replace(plan, rows=manifest.fingerprint(sizes=True))
+    return measure_plan(plan, manifest, folder)
 
 
 def _suite(manifest: Manifest) -> Suite:

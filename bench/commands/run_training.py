@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.training.callbacks import Callbacks
-    from feedbench.bench.training.options import Farewell, TrainingOptions
+    from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
     from feedbench.trainer import Recipe
 
@@ -98,9 +98,7 @@ def train_with_progress(
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
     last_words = ending.interrupted_if_stuck()
     try:
-        with _callbacks(
-            best, recipe, sum(counts), folder, last_words, options.farewell
-        ) as callbacks:
+        with _callbacks(best, recipe, sum(counts), folder, last_words, options) as callbacks:
             import_tensorflow()
             for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
                 callbacks.on_note(note)
@@ -170,7 +168,7 @@ def _notes(
 
 @contextmanager
 def _callbacks(
-    best: Best, recipe: Recipe, images: int, folder: Path, last_words: str, farewell: Farewell
+    best: Best, recipe: Recipe, images: int, folder: Path, last_words: str, options: TrainingOptions
 ) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
@@ -179,24 +177,24 @@ def _callbacks(
     Args:
         images: images in an epoch.
         last_words: the line to print if the training does not end although it is asked to.
-        farewell: has whom to tell in that case.
+        options: of the training; they have whom to tell in that case.
     """
     from feedbench.bench.consumers.own_model import model_digest
     from feedbench.bench.environment import environment
     from feedbench.bench.signals import stop_on_termination
     from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
-    from feedbench.bench.training.rate_check import applicable_rate
+    from feedbench.bench.training.rate_check import Basis, applicable_rate
     from feedbench.bench.training.stuck import ended_if_stuck
     from feedbench.bench.training.watch import hangs_told
     from feedbench.loaders import find_loader
 
     model = model_digest(recipe) if recipe.own_model else None
-    predicted = applicable_rate(best, recipe, environment(), model)
+    predicted = applicable_rate(best, recipe, Basis(environment(), model, options.rows))
 
     with (
         stop_on_termination() as is_asked,
-        ended_if_stuck(is_asked, last_words, lambda why: farewell.tell(why)) as should_stop,
+        ended_if_stuck(is_asked, last_words, lambda why: options.farewell.tell(why)) as should_stop,
         redirect_library_output(folder / LOG) as progress,
         train_progress(progress, images, recipe.epochs, should_stop, predicted) as callbacks,
         hangs_told(callbacks.on_note, folder / LOG)

@@ -91,7 +91,9 @@ def _start_or_resume(
     for split in ("train", "validation", "test"):
         manifest.only(split)
     for run in runs:
-        check_feasible(parse_spec(run.best.spec), manifest.only("train"), run.recipe)
+        check_feasible(
+            parse_spec(run.best.spec), manifest.only("train"), [run.best.loader], run.recipe
+        )
     folder = result_folder(out, "study")
     write_study(folder, settings, manifest)
     return folder, settings

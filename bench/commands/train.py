@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,10 +126,10 @@ def train(
         refused = {"loader": loader, "set": set_, "recipe": recipe, "out": out}
         names = [name for name, value in refused.items() if value is not None]
         best, parsed_recipe = _read_started(resume, [*names, *spec_of(given), *given[Recipe]])
+    listed = list_images(data, blacklist)
+    options = replace(options, rows=_measured_rows(best, listed))
     # The default loader always reads the validation and test images.
-    manifest, _ = readable_rows(
-        list_images(data, blacklist), [best.loader, DEFAULT_LOADER], console()
-    )
+    manifest, _ = readable_rows(listed, [best.loader, DEFAULT_LOADER], console())
     if resume is None:
         best = _fitted(best, parsed_recipe, manifest, given)
     best = _on_devices(best, given, is_resumed=resume is not None)
@@ -184,6 +185,11 @@ def _folder(out: Path | None, cluster: Cluster | None) -> Path:
     except OSError as error:
         raise PlanError(f"{folder}: {error.strerror}; name another folder with --out") from error
     return folder
+
+
+def _measured_rows(best: Best, listed: Manifest) -> str | None:
+    """Return the fingerprint of the training images if the best.toml has one to compare with."""
+    return None if best.rows is None else listed.only("train").fingerprint(sizes=True)
 
 
 def _fitted(best: Best, recipe: Recipe, manifest: Manifest, given: OptionValues) -> Best:

@@ -94,9 +94,15 @@ def tune(
 ) -> None:
     """Settings are compared in paired blocks; a search that was interrupted can be resumed."""
     from feedbench.bench.environment import conditions, restrict_cores
-    from feedbench.bench.tune.record import EarlierSearch, plan_identity, read_earlier_search
+    from feedbench.bench.tune.record import (
+        EarlierSearch,
+        plan_identity,
+        read_earlier_search,
+        read_started,
+    )
     from feedbench.bench.tune.tune import Budget
 
+    started = None if resume is None else read_started(resume)
     seconds = budget_seconds(budget)
     if max_cores is not None:
         restrict_cores(max_cores)
@@ -111,12 +117,16 @@ def tune(
     defaults = expand(suite.trial)
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
     plan = fit_plan(plan, manifest, given)
-    manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
-    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
+    plan = replace(plan, rows=manifest.fingerprint(sizes=True))
+    names = [choice.loader for choice in defaults]
+    manifest, _ = readable_rows(manifest, names, console())
+    trained = plan.recipe if plan.consumer == "train" else None
+    check_feasible(plan.spec, manifest, names, trained)
     memory = None if max_memory is None else int(max_memory * 1e9)
     earlier = EarlierSearch()
-    if resume is not None:
-        earlier = read_earlier_search(resume, plan_identity(plan, memory), conditions(manifest))
+    if resume is not None and started is not None:
+        identity = plan_identity(plan, memory)
+        earlier = read_earlier_search(resume, started, identity, conditions(manifest))
     fitting = None if earlier.trials else _fitting(plan, seconds, len(manifest))
     folder = resume or result_folder(out, "tune")
     limits = Budget(seconds, memory, begin=monotonic(), fitting=fitting)

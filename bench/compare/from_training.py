@@ -23,7 +23,7 @@ from feedbench.bench.environment import machine
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.results.kinds import TrainingResult
 from feedbench.bench.training.compare import describe
-from feedbench.bench.training.rate_check import counted_rates
+from feedbench.bench.training.rate_check import counted_epochs
 from feedbench.trainer import Recipe
 
 TRAINING_RATE = "training"
@@ -46,9 +46,11 @@ def of_training(result: TrainingResult) -> Subject:
 
 def _measured(values: dict[str, Any]) -> Measured:
     """Return the rate of the epochs that a rate check counts; without any, of the last one."""
-    rates = [epoch["images"] / epoch["train_s"] for epoch in values["epochs"]]
+    epochs = values["epochs"]
+    rates = [epoch["images"] / epoch["train_s"] for epoch in epochs]
+    marks = [epoch.get("first_of_process", False) for epoch in epochs]
     try:
-        counted = counted_rates(rates, Recipe.model_validate(values["recipe"]))
+        counted = counted_epochs(rates, Recipe.model_validate(values["recipe"]), marks)
     except ValidationError:  # of a version that had other fields
         counted = rates[1:]
     return measured(dict(enumerate(counted or rates[-1:])))

@@ -299,7 +299,8 @@ class _Session:
         self._children.pop(key).close()
         for measurement in self._measurements_of(key):
             measurement.update(error=str(error))
-        self._tell("failed", f"{self._name_of(key)}: {error}")
+        # Why is said by the result, or by the last line of the command.
+        self._tell("failed", f"failed: {self._name_of(key)}")
         for measurement in self._measurements_of(key):
             _check_measured(measurement.part, self.details)
 

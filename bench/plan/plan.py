@@ -176,7 +176,12 @@ class Suite(_Model):
 
 @dataclass(frozen=True)
 class Plan:
-    """A validated measurement: what `run` measures."""
+    """A validated measurement: what `run` measures.
+
+    Attributes:
+        rows: fingerprint of the training images of the source, before any are left out; None if
+            that is not known.
+    """
 
     choices: tuple[Choice, ...]
     spec: BatchSpec
@@ -187,6 +192,7 @@ class Plan:
     pixels: PixelCheck
     accelerator: Accelerator | None = None
     devices: str = ONE
+    rows: str | None = None
 
     def spec_of(self, choice: Choice) -> BatchSpec:
         """Return the batch spec of a choice, which may have an augmentation of its own."""

@@ -193,14 +193,12 @@ def _print_event(console: Console, display: BenchDisplay, event: TrialEvent) -> 
 
 
 def _event_text(display: BenchDisplay, event: TrialEvent) -> str:
-    """Return what a log says of an event; empty if nothing."""
+    """Return what a log says of an event; empty if nothing. Why a trial failed, the result says."""
     trial = event.trial
     match event.kind:
         case "block":
             rate = trial.blocks[-1].images_per_second
             return f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
-        case "failed":
-            return f"{activity(event)}: {trial.error}"
         case "timing" if trial.chosen_before == len(trial.blocks):
             return f"the winner again, alone, for the rate to expect: {event.choice}"
         case "warming" | "timing":

@@ -15,7 +15,7 @@ from feedbench.bench.loader_facts import dropped_by
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import Dropped
 from feedbench.bench.training.predictions import Predictions
-from feedbench.bench.training.setup import TrainingSetup
+from feedbench.bench.training.setup import TrainingSetup, reads_held_out
 from feedbench.loaders import (
     DEFAULT_LOADER,
     Batch,
@@ -64,7 +64,7 @@ class HeldOut:
             SourceError: the split has no images.
         """
         images = self._setup.manifest.only(split)
-        best, is_own = self._setup.best, self._reads_its_own()
+        best, is_own = self._setup.best, reads_held_out(self._setup.best)
         with open_loader(
             best.loader if is_own else DEFAULT_LOADER,
             images,
@@ -76,10 +76,6 @@ class HeldOut:
             batches = map(self._setup.for_network, stream) if self._setup.converts else stream
             yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
-
-    def _reads_its_own(self) -> bool:
-        own = self._setup.own
-        return own is not None and (own.takes("split") or own.takes("manifest"))
 
 
 @dataclass(frozen=True)

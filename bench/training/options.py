@@ -58,6 +58,8 @@ class TrainingOptions:
         profile: first and last step to profile, counted from 1 in this process; implies
             `tensorboard`.
         resume: whether to resume from the checkpoint in the folder.
+        rows: fingerprint of the training images of the source, unreadable ones included; None if it
+            is not known.
         cluster: the workers that train together, and which this is; None for one machine.
         end_at_once: ends this process with a line and an exit code, whatever its main thread does.
         farewell: has the other workers while there are any.
@@ -68,6 +70,7 @@ class TrainingOptions:
     tensorboard: bool = True
     profile: tuple[int, int] | None = None
     resume: bool = False
+    rows: str | None = None
     cluster: Cluster | None = None
     end_at_once: Callable[[str, int], None] = _exit
     farewell: Farewell = field(default_factory=Farewell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -37,12 +38,43 @@ STEP_COST = (
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class TimedEpoch:
+    """What a rate check needs of an epoch.
+
+    Attributes:
+        rates: images per second of its parts, in order, or of the whole.
+        wait_s: part of `train_s` without a batch.
+        first_of_process: whether a process began within it, so that it includes a warm-up.
+    """
+
+    rates: Sequence[float]
+    wait_s: float
+    train_s: float
+    first_of_process: bool = False
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a rate depends on besides loader and recipe.
+
+    Attributes:
+        facts: the environment, from `environment`.
+        model: digest of the file of the user's own model; None without one.
+        rows: fingerprint of the training images; None if it is not known.
+    """
+
+    facts: dict[str, Any]
+    model: str | None = None
+    rows: str | None = None
+
+
 class RateCheck(BaseModel):
     """Predicted and achieved rate of a training, in images per second.
 
     Attributes:
         predicted: the rate of the bench; None if there is none.
-        achieved: the rate in all epochs but the first; None after a single epoch.
+        achieved: the rate in all epochs without a warm-up; None if there is none.
         met: whether the achieved rate is at most `MARGIN` below the prediction, by the interval of
             the ratio of the two; None if the interval contains that limit or there is none.
         text: the same as a sentence.
@@ -58,47 +90,44 @@ class RateCheck(BaseModel):
 
 def check_rate(
     best: Best,
-    rates: Sequence[Sequence[float]],
+    epochs: Sequence[TimedEpoch],
     recipe: Recipe,
-    facts: dict[str, Any],
-    model: str | None = None,
-    waits: Sequence[tuple[float, float]] = (),
+    basis: Basis,
     machines: int = 1,
 ) -> RateCheck:
     """Compare the rates of the epochs, or of their parts, with the prediction.
 
-    Only epochs of the phase that the bench times are compared. The first of them does not count: it
-    traces the step and fills caches, as the warm-up of the bench does.
+    Only epochs of the phase that the bench times are compared. The first of them does not count,
+    nor does one in which a training was resumed: these trace the step and fill caches, as the
+    warm-up of the bench does.
 
     Args:
-        rates: images per second in each epoch, from the first: of its parts, or of the whole.
-        facts: the environment of the training, from `environment`.
-        model: digest of the file of the user's own model; None without one.
-        waits: seconds without a batch, and seconds in all, of each epoch.
+        epochs: all, from the first.
+        basis: of the training.
         machines: how many trained together.
     """
-    counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
-    achieved = serial_interval(counted) if counted else None
+    counted = counted_epochs(epochs, recipe, [epoch.first_of_process for epoch in epochs])
+    rates = [rate for epoch in counted for rate in epoch.rates]
+    achieved = serial_interval(rates) if rates else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = ""
     if predicted:
-        reason = _why_not_comparable(best, recipe, facts, model) or _several(machines)
+        reason = _why_not_comparable(best, recipe, basis) or _several(machines)
+        reason = reason or _why_no_rate(counted, epochs)
     met, text = _verdict(predicted, achieved, reason)
     if met is False:
-        text = " ".join(filter(None, (text, _loss(best.predicted, achieved, waits, recipe))))
+        text = " ".join(filter(None, (text, _loss(best.predicted, achieved, counted))))
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
-def applicable_rate(
-    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None = None
-) -> Estimate | None:
+def applicable_rate(best: Best, recipe: Recipe, basis: Basis) -> Estimate | None:
     """Return the predicted rate if this training will be compared with it; None otherwise.
 
     The arguments are those of `check_rate`.
     """
-    if best.predicted is None or not counted_rates(range(recipe.epochs), recipe):
+    if best.predicted is None or recipe.phases[timed_phase(recipe)].epochs < 2:
         return None
-    if _why_not_comparable(best, recipe, facts, model):
+    if _why_not_comparable(best, recipe, basis):
         return None
     return best.predicted.images_per_second
 
@@ -115,10 +144,19 @@ def timed_parts(recipe: Recipe, steps: int) -> int:
     return max(1, min(-(-LEAST_RATES // counted), steps // LEAST_STEPS))
 
 
-def counted_rates(rates: Sequence[T], recipe: Recipe) -> Sequence[T]:
-    """Return the rates of the epochs of the phase that a bench times, but for its first."""
+def counted_epochs(
+    epochs: Sequence[T], recipe: Recipe, first_of_process: Sequence[bool]
+) -> list[T]:
+    """Return the epochs without a warm-up of the phase that a bench times.
+
+    Args:
+        epochs: all, from the first, or their rates.
+        first_of_process: whether a process began within each.
+    """
     phase = recipe.phases[timed_phase(recipe)]
-    return rates[phase.before + 1 : phase.before + phase.epochs]
+    marked = list(zip(epochs, first_of_process, strict=True))
+    within = marked[phase.before + 1 : phase.before + phase.epochs]
+    return [epoch for epoch, is_first in within if not is_first]
 
 
 def _verdict(
@@ -130,8 +168,6 @@ def _verdict(
             "Rate check: no predicted rate: --loader names no best.toml of a bench, the bench was "
             "interrupted, or another option changed its batch spec, settings or devices."
         )
-    if not reason and achieved is None:
-        reason = "the only epoch of its kind includes the warm-up; train at least two"
     if reason or achieved is None:
         return None, (
             f"Rate check: not possible; predicted {rate_text(predicted)} images/s, but {reason}."
@@ -148,41 +184,55 @@ def _verdict(
 def _loss(
     predicted: Predicted | None,
     achieved: Estimate | None,
-    waits: Sequence[tuple[float, float]],
-    recipe: Recipe,
+    counted: Sequence[TimedEpoch],
 ) -> str:
     """Return where the time went; empty if it is not known."""
-    counted = counted_rates(waits, recipe)
     if not counted or achieved is None or predicted is None or predicted.wait_share is None:
         return ""
-    wait_share = sum(wait_s for wait_s, _ in counted) / sum(train_s for _, train_s in counted)
+    wait_share = sum(one.wait_s for one in counted) / sum(one.train_s for one in counted)
     expected = Pace(predicted.images_per_second.value, predicted.wait_share)
     return loss_text(expected, Pace(achieved.value, wait_share))
+
+
+def _why_no_rate(counted: Sequence[TimedEpoch], epochs: Sequence[TimedEpoch]) -> str:
+    """Return why no epoch counts; empty if one does."""
+    if counted:
+        return ""
+    if any(epoch.first_of_process for epoch in epochs[1:]):
+        return "each epoch of its kind includes a warm-up; train one without an interruption"
+    return "the only epoch of its kind includes the warm-up; train at least two"
 
 
 def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> str:
     if predicted.interval is None:
         return f"the bench had fewer than {MIN_BLOCKS} blocks"
     if achieved.interval is None:
-        return f"fewer than {MIN_BLOCKS} epochs after the first, with too few steps to divide"
+        return f"fewer than {MIN_BLOCKS} epochs without a warm-up, with too few steps to divide"
     return f"achieved ÷ predicted is {ratio:.2f}, and at most {MARGIN:.0%} below 1 counts as met"
 
 
-def _why_not_comparable(
-    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None
-) -> str:
+def _why_not_comparable(best: Best, recipe: Recipe, basis: Basis) -> str:
     """Return why the prediction does not apply to this training; empty if it does."""
-    if best.consumer != "train":
-        return "this was measured without the trainer"
-    if best.machine and best.machine != machine(facts):
-        return "this was measured on another machine"
+    if measured := _measured_otherwise(best, basis):
+        return f"this was measured {measured}"
     bench_recipe = Recipe.model_validate(best.recipe)
     if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in STEP_COST):
         return "this was measured with another network, optimizer or compilation"
-    if changed := _changed_file(best, recipe, model):
+    if changed := _changed_file(best, recipe, basis.model):
         return f"{changed} has changed since it was measured"
     if _timed_layers(bench_recipe) != _timed_layers(recipe):
         return "this was measured in another phase of the training, since its epochs differ"
+    return ""
+
+
+def _measured_otherwise(best: Best, basis: Basis) -> str:
+    """Return where or on what the prediction was measured, if that differs; empty if not."""
+    if best.consumer != "train":
+        return "without the trainer"
+    if best.machine and best.machine != machine(basis.facts):
+        return "on another machine"
+    if best.rows and basis.rows and best.rows != basis.rows:
+        return "on other data"
     return ""
 
 

@@ -21,7 +21,7 @@ from feedbench.bench.training.folder import MODEL, TRAINING
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
 from feedbench.bench.training.plots import CURVES, draw_curves
 from feedbench.bench.training.predictions import PREDICTIONS, class_metrics
-from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, Basis, TimedEpoch, check_rate
 from feedbench.bench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
@@ -98,11 +98,10 @@ def _result(
 ) -> dict[str, Any]:
     facts, own = environment(), own_of(setup.best.loader)
     model = setup.own_model
-    rates = [epoch.part_rates or (epoch.images_per_second,) for epoch in epochs]
-    waits = [(epoch.wait_s, epoch.train_s) for epoch in epochs]
-    digest = model.sha256 if model else None
+    timed = [_timed(epoch) for epoch in epochs]
+    basis = Basis(facts, model.sha256 if model else None, setup.rows)
     machines = len(workers) or 1
-    rate_check = check_rate(setup.best, rates, setup.recipe, facts, digest, waits, machines)
+    rate_check = check_rate(setup.best, timed, setup.recipe, basis, machines)
     return {
         "loader": setup.best.loader,
         "devices": setup.best.devices,
@@ -122,6 +121,11 @@ def _result(
         "environment": facts,
         "workers": list(workers),
     }
+
+
+def _timed(epoch: Epoch) -> TimedEpoch:
+    rates = epoch.part_rates or (epoch.images_per_second,)
+    return TimedEpoch(rates, epoch.wait_s, epoch.train_s, epoch.first_of_process)
 
 
 def _known(value: Any) -> Any:

@@ -12,6 +12,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.training.rate_check import timed_parts
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
+    DEFAULT_LOADER,
     Batch,
     BatchSpec,
     Manifest,
@@ -38,6 +39,8 @@ class TrainingSetup:
         spec: the batch spec of the training.
         image_dtype: dtype of the loader's images, "uint8" or "float32"; of an own loader only known
             from its first batch.
+        rows: fingerprint of the training images before unreadable ones were left out; None if it is
+            not known.
     """
 
     best: Best
@@ -47,6 +50,7 @@ class TrainingSetup:
     spec: BatchSpec
     image_dtype: str
     own_model: ModelFile | None = None
+    rows: str | None = None
 
     @property
     def own(self) -> OwnFunction | None:
@@ -93,10 +97,16 @@ class TrainingSetup:
         return {"classes": list(self.manifest.classes), **spec}
 
 
+def reads_held_out(best: Best) -> bool:
+    """Whether a user's own loader reads the validation and test images itself."""
+    own = find_loader(best.loader).own
+    return own is not None and (own.takes("split") or own.takes("manifest"))
+
+
 def _check_splits(best: Best, recipe: Recipe) -> None:
     """Check that a user's own loader can give validation images to their own model."""
     own = find_loader(best.loader).own
-    if own is not None and recipe.own_model and not (own.takes("split") or own.takes("manifest")):
+    if own is not None and recipe.own_model and not reads_held_out(best):
         raise PlanError(
             f"{own.place}: {own.function} must take split or manifest, so that {recipe.network} "
             "is validated on other images than it is trained on"
@@ -112,7 +122,8 @@ def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     """
     spec = parse_spec(best.spec)
     train_images = manifest.only("train")
-    check_feasible(spec, train_images, recipe, best.devices)
+    readers = [best.loader, *([] if reads_held_out(best) else [DEFAULT_LOADER])]
+    check_feasible(spec, train_images, readers, recipe, best.devices)
     _check_splits(best, recipe)
     image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     own_model = find_builder(recipe.network).origin if recipe.own_model else None

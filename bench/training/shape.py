@@ -43,6 +43,7 @@ class _Epoch(_Model):
     validation_loss: float | None = None
     validation_accuracy: float | None = None
     validation_s: float | None = None
+    first_of_process: bool = False
     metrics: dict[str, Any] = {}
 
 

@@ -82,7 +82,7 @@ def train(
     """
     divide_cpu(best.devices)
     leave_gpu_to_backend()
-    setup = make_setup(best, recipe, manifest)
+    setup = replace(make_setup(best, recipe, manifest), rows=options.rows)
     if options.cluster is not None:
         check_shared(options.cluster, setup, is_resumed=options.resume)
     identity = run_identity(best, recipe, setup.train_images)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Plan
-from feedbench.loaders import BatchSpec, Manifest, available_memory
+from feedbench.loaders import (
+    BatchSpec,
+    Manifest,
+    available_memory,
+    check_orientation,
+    find_loader,
+)
 from feedbench.trainer import (
     ONE,
     DeviceAugment,
@@ -21,16 +29,22 @@ _FEW_PIXELS = 64 * 96**2
 
 
 def check_feasible(
-    spec: BatchSpec, train_images: Manifest, recipe: Recipe | None = None, devices: str = ONE
+    spec: BatchSpec,
+    train_images: Manifest,
+    loaders: Iterable[str],
+    recipe: Recipe | None = None,
+    devices: str = ONE,
 ) -> None:
-    """Check that a batch is not larger than the data or the memory.
+    """Check that a batch is not larger than the data or the memory, and can be upright.
 
     Args:
+        loaders: names of those that make the batches.
         recipe: of the trainer that takes the batches; None without one.
         devices: of the trainer: a number, or cpu:N.
 
     Raises:
         PlanError: it cannot run.
+        SpecError: photos are to be turned upright, and were not scanned.
         TrainerError: the recipe does not fit the batch spec or the devices.
     """
     if len(train_images) < spec.batch_size:
@@ -38,6 +52,8 @@ def check_feasible(
             f"batch_size {spec.batch_size:,} is more than the {len(train_images):,} training "
             f"images; use a smaller one, such as --batch-size {_fitting(len(train_images))}"
         )
+    for name in loaders:
+        check_orientation(find_loader(name), spec, train_images)
     check_memory(spec)
     if recipe is not None:
         augment = spec.augment

@@ -124,8 +124,6 @@ class TuneDisplay:
             rates = [block.images_per_second for block in self._blocks[str(event.choice)]]
             known = f"; so far {median(rates):,.0f}" if len(rates) > 1 else ""
             text = f"{event.choice}: {rates[-1]:,.0f} images/s{known}"
-        elif event.kind == "failed":
-            text += f": {event.trial.error}"
         return f"[{event.done}] {text}"
 
     def standing_line(self, standing: Standing) -> str:

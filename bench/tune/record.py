@@ -147,21 +147,30 @@ def plan_identity(plan: Plan, memory_bytes: int | None) -> dict[str, Any]:
     }
 
 
+def read_started(folder: Path) -> TuneRecord:
+    """Read the record of the search to resume.
+
+    Raises:
+        RecordError: there is none in this folder, or it is not valid.
+    """
+    return read_model(folder / TUNE, TuneRecord, "tune")
+
+
 def read_earlier_search(
-    folder: Path, identity: dict[str, Any], conditions: Conditions
+    folder: Path, record: TuneRecord, identity: dict[str, Any], conditions: Conditions
 ) -> EarlierSearch:
-    """Read what an interrupted search left in a folder.
+    """Return what an interrupted search left in a folder, to be resumed.
 
     Args:
         folder: of the search.
+        record: of the search, from `read_started`.
         identity: of the search that resumes it, from `plan_identity`.
         conditions: under which it is resumed.
 
     Raises:
-        RecordError: there is no search, or it had another plan or other conditions.
+        RecordError: it had another plan or other conditions.
     """
     path = folder / TUNE
-    record = read_model(path, TuneRecord, "tune")
     if record.conditions is None or identity.keys() - record.about.keys():
         raise RecordError(
             f"{path}: written by an older version, which did not record all that must be equal; "

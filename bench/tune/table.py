@@ -29,9 +29,9 @@ _NAMED = 3  # ties that the verdict names; the table has all
 
 
 def finding_line(finding: Finding) -> str:
-    """Return one result as a line."""
+    """Return one result as a line; why a configuration failed, only the table says."""
     ratio = ratio_text(finding.ratio)
-    reason = f": {finding.reason}" if finding.reason else ""
+    reason = f": {finding.reason}" if finding.reason and finding.outcome != "failed" else ""
     return (
         f"{finding.outcome}: {finding.choice} against {finding.against}: rate ratio {ratio}, "
         f"paired blocks: {finding.pairs}{reason}"
@@ -42,6 +42,7 @@ def parts(record: TuneRecord) -> Iterator[Part]:
     """Yield what is printed: what each setting is worth, whether others were busy, the verdict."""
     if record.findings:
         yield worth_table(record)
+    yield from _other_failures(record)
     for text in dict.fromkeys(failure.traceback for failure in record.failures):
         if text:
             yield Line(text, form="code")
@@ -51,6 +52,14 @@ def parts(record: TuneRecord) -> Iterator[Part]:
     yield Line(sentences, "bold")
     if command:
         yield Line(f"{command.strip()} {resume}", "bold", "whole")
+
+
+def _other_failures(record: TuneRecord) -> Iterator[Line]:
+    """Yield why blocks failed, where the table does not say it: another one may have been timed."""
+    told = {str(finding.choice) for finding in record.findings if finding.outcome == "failed"}
+    others = [failure for failure in record.failures if str(failure.choice) not in told]
+    for name, reason in dict.fromkeys((str(one.choice), one.reason) for one in others):
+        yield Line(f"{name} failed in a block: {reason}")
 
 
 def worth_table(record: TuneRecord) -> TableData[Finding]:

@@ -37,7 +37,7 @@ from feedbench.loaders.signature import format_of
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PROBE_VERSION = "3"  # to be raised when other facts are found in the same file
+PROBE_VERSION = "4"  # to be raised when other facts are found in the same file
 REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
 _MAX_REASON = 300  # characters
 _LARGEST = {

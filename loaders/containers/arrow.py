@@ -17,6 +17,11 @@ from feedbench.loaders.errors import SourceError, printable
 
 _FILE = b"ARROW1"  # begins a file with a footer; a stream has no signature
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream; Source: Arrow's "IPC Streaming Format"
+# A value of up to `_SHORT` bytes stands in its view, behind its length; others are in a buffer.
+# Source: Arrow's "Variable-size Binary View Layout".
+_VIEW = np.dtype([("length", "<i4"), ("prefix", "<i4"), ("buffer", "<i4"), ("offset", "<i4")])
+_SHORT, _INLINE = 12, 4
+_Numbers = NDArray[np.int64]
 
 
 def list_arrow(path: Path, hints: Hints) -> Listing:
@@ -71,22 +76,42 @@ def _entries(
                 f"{path}:{at}: its image is not in the file, but elsewhere or missing; write the "
                 "file without such rows, or with the bytes of all images"
             )
-        begins = _begins(path, whole, data)
+        begins, lengths = _places(path, whole, data)
         for row, (name, label) in enumerate(zip(names, labels, strict=True)):
-            begin = int(begins[row])
-            yield Entry(name, begin, int(begins[row + 1]) - begin, label)
+            yield Entry(name, int(begins[row]), int(lengths[row]), label)
         number += len(batch)
 
 
-def _begins(path: Path, whole: pa.Buffer, data: pa.Array) -> NDArray[np.int64]:
-    """Where in the file each value begins, and the last one ends."""
+def _places(path: Path, whole: pa.Buffer, data: pa.Array) -> tuple[_Numbers, _Numbers]:
+    """Where in the file each value begins, and how long it is."""
+    if pa.types.is_binary_view(data.type):
+        return _of_views(path, whole, data)
     kind = np.int64 if pa.types.is_large_binary(data.type) else np.int32
     _, offsets, values = data.buffers()
     ends = np.frombuffer(offsets, kind)[data.offset : data.offset + len(data) + 1]
-    begin = values.address - whole.address if values else 0
+    begins = ends[:-1].astype(np.int64) + _begin(path, whole, values)
+    return begins, np.diff(ends).astype(np.int64)
+
+
+def _of_views(path: Path, whole: pa.Buffer, data: pa.Array) -> tuple[_Numbers, _Numbers]:
+    """The same of values that stand in one of several buffers, or in the view if they are short."""
+    _, buffer, *others = data.buffers()
+    views = np.frombuffer(buffer, _VIEW)[data.offset : data.offset + len(data)]
+    lengths = views["length"].astype(np.int64)
+    rows = np.arange(data.offset, data.offset + len(data), dtype=np.int64)
+    within = _begin(path, whole, buffer) + _VIEW.itemsize * rows + _INLINE
+    begins = np.array([_begin(path, whole, one) for one in others] or [0], np.int64)
+    is_short = lengths <= _SHORT
+    elsewhere = begins[np.where(is_short, 0, views["buffer"])] + views["offset"]
+    return np.where(is_short, within, elsewhere), lengths
+
+
+def _begin(path: Path, whole: pa.Buffer, buffer: pa.Buffer | None) -> int:
+    """Where in the file a buffer begins."""
+    begin: int = buffer.address - whole.address if buffer else 0
     if not 0 <= begin <= whole.size:
         raise SourceError(
             f"{path}: its batches are compressed, so that no image in it can be read alone; write "
             "it without compression"
         )
-    return ends.astype(np.int64) + begin
+    return begin

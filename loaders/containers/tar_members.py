@@ -79,10 +79,10 @@ def _headers(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
                 tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
                 if header.size < 0:  # tarfile would find the same members again and again
                     raise damaged(path, header.name, "its size is negative")
+                if header.issparse():  # its size is that of the file with its holes
+                    raise _sparse(path, header.name)
                 if header.isreg() and header.offset_data + header.size > size:
                     raise damaged(path, header.name, "the tar ends inside this member")
-                if header.issparse():
-                    raise damaged(path, header.name, "a sparse member cannot be read")
                 if header.isreg() or header.islnk() or header.issym():
                     yield header
             if not _ends_at(tar.offset, file):
@@ -92,6 +92,13 @@ def _headers(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
     except (tarfile.TarError, OSError) as error:
         name = last.name if last else ""
         raise damaged(path, name, f"the tar is damaged behind this member ({error})") from error
+
+
+def _sparse(path: Path, name: str) -> SourceError:
+    return SourceError(
+        f"{path}:{printable(name)}: stored as a sparse file, whose holes are not in the tar, so "
+        "that it cannot be read from it; write the tar without --sparse"
+    )
 
 
 def _ends_at(offset: int, file: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,7 @@ _LABELS = (*_TEXTS, "image/class/label", "label", "class", "class_id", "target",
 _NAMES = ("image/filename", "file_name", "filename", "image/file_name", "image/filename_stem")
 _HEADER = struct.Struct("<QI")  # length of the record, and its checksum
 _FOOTER = 4  # bytes of the checksum of the record
+_ENOUGH = 4096  # compressed bytes, for those of a header
 
 
 class _Features(NamedTuple):
@@ -70,12 +72,26 @@ def _records(path: Path, data: memoryview) -> Iterator[tuple[int, int]]:
             raise damaged(path, str(number), "the file ends inside this record")
         length, checksum = _HEADER.unpack_from(data, offset)
         if masked_crc32c(bytes(data[offset : offset + 8])) != checksum:
+            if not offset and _is_zlib(data):
+                raise SourceError(
+                    f"{path}: compressed as a whole by zlib, so that no image in it can be read "
+                    "alone; write it without compression, as TFRecordWriter does by default"
+                )
             raise damaged(path, str(number), "the length of this record is damaged")
         after = offset + _HEADER.size + length + _FOOTER
         if after > len(data):
             raise damaged(path, str(number), "the file ends inside this record")
         yield offset, length
         offset, number = after, number + 1
+
+
+def _is_zlib(data: memoryview) -> bool:
+    """Whether a file is a compressed one, as TFRecordWriter writes it with options='ZLIB'."""
+    try:
+        header = zlib.decompressobj().decompress(data[:_ENOUGH], _HEADER.size)
+    except zlib.error:
+        return False
+    return len(header) == _HEADER.size and masked_crc32c(header[:8]) == _HEADER.unpack(header)[1]
 
 
 def _choose(path: Path, record: memoryview, places: dict[str, Span], hints: Hints) -> _Features:

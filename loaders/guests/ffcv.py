@@ -55,6 +55,7 @@ def _upper_bound(settings: Ffcv) -> UpperBound:
 LOADER = Loader(
     name="ffcv",
     summary="FFCV: compiled decoders over a file that it has written before",
+    turns_by_scan=True,
     settings=Ffcv,
     open=open_stream,
     readable_by=READABLE_BY,

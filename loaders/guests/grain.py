@@ -165,6 +165,7 @@ def _watch(parent: int) -> None:
 LOADER = Loader(
     name="grain",
     summary="Google's Grain: Pillow, OpenCV or simplejpeg on Python's threads or in processes",
+    turns_by_scan=True,
     settings=Grain,
     open=open_stream,
     space={

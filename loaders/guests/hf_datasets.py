@@ -105,6 +105,7 @@ def _source(
 
 LOADER = Loader(
     name="hf_datasets",
+    turns_by_scan=True,
     summary="Hugging Face datasets: rows of an Arrow table, decoded by the processes of a "
     "DataLoader",
     settings=HfDatasets,

@@ -248,6 +248,7 @@ def _decoding(manifest: Manifest, spec: BatchSpec, images: _Decoded) -> Decoding
 LOADER = Loader(
     name="spdl",
     summary="Meta's SPDL: FFmpeg, simplejpeg or OpenCV on threads without Python's lock",
+    turns_by_scan=True,
     settings=Spdl,
     open=open_stream,
     space={

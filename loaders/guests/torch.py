@@ -29,6 +29,7 @@ def open_stream(request: Request, settings: Torch) -> Stream:
 LOADER = Loader(
     name="torch",
     summary="PyTorch's DataLoader: worker processes that decode with Pillow, OpenCV or simplejpeg",
+    turns_by_scan=True,
     settings=Torch,
     open=open_stream,
     space=MAP_STYLE_SPACE,

@@ -241,6 +241,7 @@ def _stages(manifest: Manifest, spec: BatchSpec, settings: WebDataset) -> Stages
 LOADER = Loader(
     name="webdataset",
     summary="WebDataset: tar shards, read one after the other by the processes of a DataLoader",
+    turns_by_scan=True,
     settings=WebDataset,
     open=open_stream,
     layouts=("tar",),

@@ -23,6 +23,10 @@ PLAIN, ALPHA, GREY, PILLOW = range(4)
 DECODE_PATHS = 4
 DecodePaths = NDArray[np.int8]
 
+NOT_SCANNED = (
+    "orientation='apply' needs the EXIF orientation of each file: run feedbench scan on the data "
+    "first, or use orientation='ignore'"
+)
 ALPHA_FORMATS = ["PNG", "WEBP", "JXL"]  # that TensorFlow decodes with their alpha
 
 
@@ -84,10 +88,7 @@ def orientations_to_undo(
 
 def _unaudited(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     if spec.orientation == "apply":
-        raise SpecError(
-            "orientation='apply' needs the EXIF orientation of each file: run feedbench scan on "
-            "the data first, or use orientation='ignore'"
-        )
+        raise SpecError(NOT_SCANNED)
     return np.full(len(manifest), PLAIN, np.int8)
 
 

@@ -3,6 +3,7 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from typing import NamedTuple
 
 import keras
@@ -14,7 +15,7 @@ from short_network import SHORT
 from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
 from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.loop import CheckpointPolicy, Length, fit
+from feedbench.trainer.loop import CheckpointPolicy, Length, TrainingStopped, fit
 from feedbench.trainer.saved_model import read_facts
 
 SIDE, BATCH = 32, 4
@@ -57,7 +58,7 @@ def endless() -> Iterator[Labelled]:
         yield noise(seed := seed + 1)
 
 
-def trained(trainer, folder, labels_of, *, images, epochs, parts=1):
+def trained(trainer, folder, labels_of, *, images, epochs, parts=1, **options):
     """Epochs of a training whose validation labels depend on the network's own predictions."""
     held_out = noise(1_000).images
 
@@ -73,6 +74,7 @@ def trained(trainer, folder, labels_of, *, images, epochs, parts=1):
         validation=validation,
         checkpoints=CheckpointPolicy(folder, {"run": 1}, {"classes": ["no", "yes"]}),
         on_step=lambda step: None,
+        **options,
     )
 
 
@@ -123,6 +125,28 @@ def test_a_run_resumed_from_a_checkpoint_takes_the_same_steps(trainer, tmp_path)
             trainer.step(noise(seed))
         curves.append(trainer.progress()["loss"])
     assert curves[0] == pytest.approx(curves[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("stopped_after", [5, 4], ids=["within an epoch", "before a validation"])
+def test_the_first_epoch_of_each_process_is_marked(trainer, tmp_path, stopped_after):
+    asked = count(1)  # after each of three steps, and in the validation after them
+    length = {"images": 3 * BATCH, "epochs": 3}
+    with pytest.raises(TrainingStopped):
+        list(
+            trained(
+                trainer,
+                tmp_path,
+                lambda predicted: predicted,
+                **length,
+                stop=lambda: next(asked) == stopped_after,
+            )
+        )
+    position, values, _ = read_checkpoint(tmp_path / CHECKPOINT)
+    trainer.restore(position.phase, position.phase_steps, values)
+    later = trained(trainer, tmp_path, lambda predicted: predicted, **length, start=position)
+    epochs = [*position.history, *later]
+    assert [epoch.first_of_process for epoch in epochs] == [True, True, False]
+    assert read_checkpoint(tmp_path / CHECKPOINT)[0].history == tuple(epochs)
 
 
 def test_captured_values_do_not_change_with_later_steps(trainer):

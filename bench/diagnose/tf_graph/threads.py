@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode
+from feedbench.bench.diagnose.tf_graph.stages import GraphStage
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,24 @@ def is_timed(graph: Graph) -> bool:
 
 
 def _last_cache(graph: Graph) -> int:
-    """The index of the last cache: from the second epoch on, nothing before it is done; else -1."""
-    caches = [number for number, stage in enumerate(graph.stages) if stage.method == "cache"]
-    return caches[-1] if caches else -1
+    """The index of the last cache: from the second epoch on, nothing before it is done; else -1.
+
+    The first node of a full cache would otherwise be taken for the source.
+    """
+    stages = graph.stages
+    caches = [number for number, stage in enumerate(stages) if stage.method == "cache"]
+    return max((number for number in caches if not _is_cut(stages[number:])), default=-1)
+
+
+def _is_cut(stages: Sequence[GraphStage]) -> bool:
+    """Whether `take` ends each epoch before a cache is full: what the cache has is then dropped."""
+    return any(
+        after.method == "take"
+        and before.elements is not None
+        and after.elements is not None
+        and after.elements < before.elements
+        for before, after in pairwise(stages)
+    )
 
 
 def _workers(node: ChainNode) -> float | None:

@@ -257,7 +257,7 @@ def _rates(values: dict[str, Any]) -> Iterator[Part]:
         yield Chart(
             f"The epochs ran at {min(y for _, y in rates):,.0f} to {max(y for _, y in rates):,.0f} "
             f"images/s{share}",
-            "Images per second of each epoch; the first includes the tracing of the step.",
+            f"Images per second of each epoch; {_warmed_up(epochs)}.",
             curves({"images/s": rates}, "epoch", "images per second", form=",.0f"),
         )
     rows: list[list[Cell]] = [
@@ -269,6 +269,14 @@ def _rates(values: dict[str, Any]) -> Iterator[Part]:
         columns = [Column("rate"), Column("images/s [95 %]", numeric=True)]
         yield Table("Predicted and achieved", columns, rows)
     yield from map(Text, delivery_sentences(values))
+
+
+def _warmed_up(epochs: list[dict[str, Any]]) -> str:
+    """Return which epochs include a warm-up."""
+    resumed = [str(one["epoch"]) for one in epochs[1:] if one.get("first_of_process")]
+    if not resumed:
+        return "the first includes the tracing of the step"
+    return f"the first, and those in which it was resumed ({', '.join(resumed)}), include a warm-up"
 
 
 def _repeat(values: dict[str, Any], folder: Path) -> Section:

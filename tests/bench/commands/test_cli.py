@@ -128,6 +128,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
             "is more than the 48 training images; use a smaller one, such as --batch-size 16",
         ),
         (["tune", "{photos}", "--batch-size", "100000000"], "more than the 48 training images"),
+        (["tune", "{photos}", "--resume", "nowhere"], "nowhere/tune.json: No such file"),
         (["diagnose", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
         (["limits", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
         (["train", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),

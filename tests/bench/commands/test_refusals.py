@@ -109,6 +109,47 @@ def test_a_pack_of_other_files(refused, tiny_photos, tmp_path, monkeypatch, comm
     assert ".jpg has changed, as have " in line
 
 
+NOT_SCANNED = (
+    "feedbench: orientation='apply' needs the EXIF orientation of each file: run feedbench scan on "
+    "the data first, or use orientation='ignore'"
+)
+UPRIGHT = ("--orientation", "apply")
+
+
+@pytest.fixture
+def unscanned(tiny_photos, tmp_path):
+    return shutil.copytree(tiny_photos, tmp_path / "photos")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bench", "--consumer", "drain", *TURBO, *UPRIGHT),
+        ("train", *TURBO, *UPRIGHT),
+        ("limits", "--suite", "suite.toml"),
+        ("diagnose", *EMULATED, "--loader", "best.toml"),
+        ("plan", "--accelerator", "a100:2", "--loader", "best.toml"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_photos_to_turn_upright_that_were_not_scanned(
+    refused, unscanned, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    spec = 'spec = { orientation = "apply" }\n'
+    Path("best.toml").write_text(f'loader = "turbo"\n{spec}')
+    Path("suite.toml").write_text(f'{spec}[[trial]]\nloader = "turbo"\n')
+    name, *options = command
+    assert refused(name, unscanned, *options, *SMALL) == NOT_SCANNED
+
+
+def test_photos_to_compare_upright_that_were_not_scanned(unscanned, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["feedbench", "pixels", str(unscanned), *UPRIGHT])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == f"{NOT_SCANNED}\n"
+
+
 @pytest.mark.parametrize("error", [PlanError, KeyboardInterrupt])
 def test_a_folder_with_a_result_stays(tmp_path, error):
     for name, stays in (("environment.json", False), ("trials.jsonl", True)):

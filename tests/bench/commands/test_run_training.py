@@ -7,7 +7,7 @@ import pytest
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.commands.run_training import _callbacks, train_with_progress
-from feedbench.bench.training.options import Farewell, TrainingOptions
+from feedbench.bench.training.options import TrainingOptions
 from feedbench.loaders import SourceError, scan
 from feedbench.trainer import Recipe
 
@@ -39,5 +39,5 @@ def test_a_function_of_an_installed_package_is_watched_as_that_of_a_file(tmp_pat
         "feedbench.bench.training.watch.hangs_told", lambda *_: nullcontext(watched.append(1))
     )
     for loader, count in (("turbo", 0), ("fast", 1), (f"{tmp_path / 'mine.py'}:make", 2)):
-        with _callbacks(Best(loader=loader), Recipe(), 8, tmp_path, "", Farewell()):
+        with _callbacks(Best(loader=loader), Recipe(), 8, tmp_path, "", TrainingOptions()):
             assert len(watched) == count

@@ -110,6 +110,8 @@ def test_a_function_that_fails_ends_the_diagnosis_before_anything_is_timed(diagn
     with pytest.raises(TrialError, match=r"loader: pipeline\.py, line 30, in failing: ValueError"):
         diagnosed("failing", events.append)
     assert events[-1].kind == "failed"
+    assert events[-1].text.startswith("failed: ")
+    assert "ValueError" not in events[-1].text  # the last line of the command has it
     assert not any(part.blocks for event in events for part in event.record.parts)
 
 

@@ -7,8 +7,11 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.commands.output import print_parts
 from feedbench.bench.plan.plan import Choice, Suite, make_plan
 from feedbench.bench.report.progress import bench_progress
+from feedbench.bench.report.summary_text import table_parts
 from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.events import TrialEvent
 
@@ -62,10 +65,12 @@ def test_escape_sequences_in_names_reach_no_terminal(terminal, make):
 
 
 def test_names_and_reasons_with_brackets_do_not_end_a_bench(terminal, trial):
-    choice = Choice(loader="turbo", settings={"cache": NAME})
+    choice = Choice(loader="turbo", settings={"cache": f"{NAME} {HOSTILE}"})
     failed = trial("turbo", [], error=f"no such file {NAME} {HOSTILE}")
     with bench_progress(terminal, make_plan(Suite(trial=[Choice(loader="turbo")]))) as on_event:
         on_event(TrialEvent("failed", choice, 1, 2, 0, failed))
+    print_parts(terminal, table_parts(summarize([failed])))
     printed = terminal.file.getvalue().replace("\n", "")
     assert f"no such file {NAME}" in printed
+    assert f"failed: turbo cache={NAME}" in printed
     assert "\x1b[31m" not in printed

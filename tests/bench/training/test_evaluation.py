@@ -10,7 +10,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.training.evaluation import HeldOut
 from feedbench.bench.training.setup import TrainingSetup, make_setup
-from feedbench.loaders import SourceError, scan
+from feedbench.loaders import SourceError, SpecError, scan
 from feedbench.trainer import Recipe
 
 
@@ -34,6 +34,15 @@ def test_a_batch_with_more_images_than_there_are_is_refused(tiny_photos):
 )  # fmt: skip
 def test_the_dtype_of_the_network_is_that_of_the_loader(tiny_photos, loader, settings, dtype):
     assert setup_of(tiny_photos, loader, settings).image_dtype == dtype
+
+
+def test_held_out_images_to_turn_upright_need_a_scan_too(tiny_photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos = shutil.copytree(tiny_photos, "photos")
+    (tmp_path / "mine.py").write_text("def one(batch_size): ...\ndef every(split): ...\n")
+    assert setup_of(photos, "mine.py:every", orientation="apply").own
+    with pytest.raises(SpecError, match="run feedbench scan"):
+        setup_of(photos, "mine.py:one", orientation="apply")
 
 
 def test_model_metadata_describes_images_but_no_batches(tiny_photos):

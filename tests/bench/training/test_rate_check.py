@@ -4,7 +4,7 @@ import pytest
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.environment import environment, machine
-from feedbench.bench.training.rate_check import applicable_rate
+from feedbench.bench.training.rate_check import Basis, applicable_rate
 from feedbench.trainer import Recipe
 
 RECIPE = Recipe(epochs=3)
@@ -27,7 +27,7 @@ def best(facts):
 
 
 def test_it_is_shown_if_it_was_measured_with_this_training_on_this_machine(best, facts):
-    assert applicable_rate(best, RECIPE, facts).value == 100
+    assert applicable_rate(best, RECIPE, Basis(facts)).value == 100
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,20 @@ def test_it_is_shown_if_it_was_measured_with_this_training_on_this_machine(best,
     [
         ({"consumer": "emulated:a100"}, RECIPE),
         ({"machine": {"processor": "another", "cores": 64, "gpus": []}}, RECIPE),
+        ({"rows": "of other images"}, RECIPE),
         ({"predicted": None}, RECIPE),
         ({}, RECIPE.model_copy(update={"alpha": 0.35})),
         ({}, RECIPE.model_copy(update={"epochs": 1})),
     ],
-    ids=["emulated", "another machine", "nothing predicted", "another network", "one epoch"],
+    ids=[
+        "emulated",
+        "another machine",
+        "other data",
+        "nothing predicted",
+        "another network",
+        "one epoch",
+    ],
 )
 def test_it_is_not_shown_if_nothing_can_be_compared(best, facts, changes, recipe):
-    assert applicable_rate(best.model_copy(update=changes), recipe, facts) is None
+    basis = Basis(facts, rows="of these images")
+    assert applicable_rate(best.model_copy(update=changes), recipe, basis) is None

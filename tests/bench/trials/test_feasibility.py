@@ -19,32 +19,32 @@ def rows(tiny_photos):
 
 
 def test_a_batch_larger_than_the_data_is_refused(rows):
-    check_feasible(BatchSpec(batch_size=48), rows)
+    check_feasible(BatchSpec(batch_size=48), rows, ["turbo"])
     with pytest.raises(PlanError, match="batch_size 49 is more than the 48 training images"):
-        check_feasible(BatchSpec(batch_size=49), rows)
+        check_feasible(BatchSpec(batch_size=49), rows, ["turbo"])
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 48, 160, 191])
 def test_the_batch_size_that_is_proposed_fits_twice_if_that_is_possible(images):
     rows = range(images)
     with pytest.raises(PlanError, match="use a smaller one") as refused:
-        check_feasible(BatchSpec(), rows)
+        check_feasible(BatchSpec(), rows, ["turbo"])
     proposed = int(re.search(r"such as --batch-size (\d+)", str(refused.value))[1])
-    check_feasible(BatchSpec(batch_size=proposed), rows)
+    check_feasible(BatchSpec(batch_size=proposed), rows, ["turbo"])
     assert proposed == 1 or 2 * proposed <= images < 4 * proposed
 
 
 def test_two_batches_larger_than_the_memory_are_refused(rows, monkeypatch):
     monkeypatch.setattr(feasibility, "available_memory", lambda: 2 * 8 * 100**2 * 3)
-    check_feasible(BatchSpec(batch_size=8, image_size=100), rows)
+    check_feasible(BatchSpec(batch_size=8, image_size=100), rows, ["turbo"])
     with pytest.raises(PlanError, match="lower --batch-size or --image-size"):
-        check_feasible(BatchSpec(batch_size=8, image_size=101), rows)
+        check_feasible(BatchSpec(batch_size=8, image_size=101), rows, ["turbo"])
 
 
 def test_a_compiled_step_that_moves_pixels_is_refused(rows):
     def check(jit_compile, **augment):
         spec = BatchSpec(batch_size=8, augment={"rotation": 5, "contrast": 0.1, **augment})
-        check_feasible(spec, rows, Recipe(jit_compile=jit_compile))
+        check_feasible(spec, rows, ["turbo"], Recipe(jit_compile=jit_compile))
 
     check(True)
     check(True, on_device=["contrast"])

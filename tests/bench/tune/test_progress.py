@@ -100,6 +100,13 @@ def test_a_row_keeps_its_place_when_it_is_out_of_the_race(budget, race, standing
     assert after.index(str(RIVALS[0])) < after.index(str(last))
 
 
+def test_a_log_leaves_the_reason_of_a_failure_to_the_result(budget, trial):
+    display = TuneDisplay(budget, waits=True)
+    failed = trial("turbo", [], error="out of memory")
+    event = TrialEvent("failed", BEST, 3, None, 0, failed)
+    assert display.event_line(event) == f"[3] failed: {BEST}"
+
+
 def test_without_a_consumer_waits_are_left_out(budget, standing, block):
     for waits in (True, False):
         display = TuneDisplay(budget, waits=waits)

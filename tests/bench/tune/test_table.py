@@ -5,7 +5,7 @@ import pytest
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Finding
-from feedbench.bench.tune.record import TuneRecord, runners_up
+from feedbench.bench.tune.record import FailedBlock, TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER
 from feedbench.bench.tune.table import finding_line, parts, verdict, worth_table
 from feedbench.bench.tune.worth import draw_worth
@@ -53,6 +53,22 @@ def test_a_result_is_one_line(record):
         "refused: turbo cache=decoded decode=scaled against turbo cache=decoded: rate ratio 1.20 "
         "[1.10, 1.30], paired blocks: 4: its pixels differ"
     )
+
+
+def test_the_reason_of_a_failure_is_printed_once(record, printed):
+    lost = Choice(loader="keras_pil")
+    ended = finding(lost, TURBO, None, "failed", 1, "no more memory").model_copy(
+        update={"ratio": None, "pairs": 0}
+    )
+    failures = [
+        FailedBlock(choice=lost, round=0, reason="no more memory"),
+        *(FailedBlock(choice=BEST, round=number, reason="killed") for number in (1, 2)),
+    ]
+    findings = [*record.findings, ended]
+    text = printed(*parts(record.model_copy(update={"findings": findings, "failures": failures})))
+    assert (text.count("no more memory"), text.count("killed")) == (1, 1)
+    assert "turbo cache=decoded failed in a block: killed" in text
+    assert "no more memory" not in finding_line(ended)
 
 
 def test_the_table_has_a_row_per_result(record, printed):

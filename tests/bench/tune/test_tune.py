@@ -308,6 +308,7 @@ def test_a_killed_search_is_resumed_by_its_own_command(tiny_photos, tmp_path, mo
     assert error.rstrip().endswith(command)
     assert set(before) <= set(timed_blocks(out))
     best = tomllib.loads((out / "best.toml").read_text())
+    assert best["rows"] == scan(tiny_photos).only("train").fingerprint(sizes=True)
     assert best["predicted"]["images_per_second"]["median"] > 0
     assert (out / "worth.png").read_bytes().startswith(b"\x89PNG")
 

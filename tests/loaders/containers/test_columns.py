@@ -69,6 +69,33 @@ def test_the_usual_name_among_several_that_the_metadata_types(tmp_path):
     assert first(source) == b"x"
 
 
+IMAGES = [b"short", bytes(range(99)), b"", b"twelve bytes", b"thirteen byte", bytes(9999)]
+
+
+@pytest.mark.parametrize(
+    ("write", "is_struct"),
+    [(parquet, False), (arrow, False), (arrow, True)],  # pyarrow writes no structs of views
+)
+def test_views_of_bytes_and_texts_are_read(tmp_path, write, is_struct):
+    images, names = pa.array(IMAGES, pa.binary_view()), [f"{row}.jpg" for row in range(6)]
+    texts = pa.array(names, pa.string_view())
+    column = pa.StructArray.from_arrays([images, texts], ["bytes", "path"])
+    label = pa.array(["p"] * 6, pa.string_view())
+    source = write(tmp_path, image=column if is_struct else images, label=label)
+    manifest = scan(source, validation=0, test=0)
+    rows = range(len(manifest))
+    assert [read_file(manifest.address(row)) for row in rows] == IMAGES
+
+
+def test_views_of_a_compressed_arrow_file_are_refused(tmp_path):
+    table = pa.table({"image": pa.array(IMAGES, pa.binary_view()), "label": [0] * 6})
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_file(str(tmp_path / "x.arrow"), table.schema, options=options) as file:
+        file.write_table(table)
+    with pytest.raises(SourceError, match="its batches are compressed"):
+        scan(tmp_path / "x.arrow")
+
+
 @pytest.mark.parametrize("write", [parquet, arrow])
 @pytest.mark.parametrize("labels", [[0, 1, 2, None], ["p", "q", "r", None]])
 def test_a_row_without_a_label_is_named(tmp_path, write, labels):

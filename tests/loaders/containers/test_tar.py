@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 import warnings
 import zipfile
@@ -193,3 +194,18 @@ def test_folders_named_by_numbers_have_the_classes_and_rows_of_the_folder(tmp_pa
     assert scan(archive).classes == scan(root).classes == ("1", "10", "2")
     archive.with_name("classes.txt").write_text("2\n10\n1\n")
     assert content(archive)[0] == ("2", b"2/x.jpg")
+
+
+@pytest.mark.parametrize("kind", ["gnu", "posix"])
+@pytest.mark.skipif(not shutil.which("tar"), reason="needs GNU tar")
+def test_a_sparse_member_is_called_so(tmp_path, kind):
+    image = tmp_path / "photos" / "a" / "1.jpg"
+    image.parent.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.write(b"begin")
+        file.truncate(1 << 20)
+    options = [f"--format={kind}", "--sparse", "--hole-detection=raw"]
+    written = ["--create", "--file", tmp_path / "a.tar", "--directory", tmp_path / "photos", "a"]
+    subprocess.run(["tar", *options, *written], check=True)
+    with pytest.raises(SourceError, match=r"a\.tar:a/1\.jpg: stored as a sparse file, .*--sparse"):
+        scan(tmp_path / "a.tar")

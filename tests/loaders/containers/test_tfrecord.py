@@ -58,3 +58,13 @@ def test_texts_that_are_left_empty_give_way_to_numbers(tmp_path):
 
 def test_a_negative_number_is_a_label(tmp_path):
     assert scan(records(tmp_path, {"label": [-1]}, {"label": [1]})).classes == ("-1", "1")
+
+
+def test_a_file_that_zlib_compressed_is_called_so(tmp_path):
+    plain = records(tmp_path, *[{"label": [0]}] * 9) / "x.tfrecord"
+    with tf.io.TFRecordWriter(str(tmp_path / "z.tfrecord"), options="ZLIB") as writer:
+        for record in tf.data.TFRecordDataset(str(plain)):
+            writer.write(record.numpy())
+    plain.unlink()
+    with pytest.raises(SourceError, match=r"z\.tfrecord: compressed as a whole by zlib, .*; write"):
+        scan(tmp_path)

@@ -1,6 +1,7 @@
 """Times of stages with known costs, and which node of tf.data stands for which stage."""
 
 import importlib.util
+import time
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,34 @@ def test_a_full_cache_leaves_no_work_before_it(pipelines, graph_of):
     assert stage_work(graph)[2] > 0.95 * LONG_S
     assert all(not step.work.get(2) for step in steps_of(graph))
     assert graph.as_is.cpu_per_image_s < LONG_S
+
+
+def test_a_full_cache_leaves_no_work_to_the_source(pipelines, graph_of):
+    """Its first node stands where the source's was."""
+
+    def images():
+        for number in range(6):
+            time.sleep(LONG_S)
+            yield number
+
+    def make():
+        one = pipelines.tf.TensorSpec([], "int64")
+        source = pipelines.tf.data.Dataset.from_generator(images, output_signature=one)
+        return source.cache().batch(2)
+
+    graph = graph_of(make)
+    assert stage_work(graph)[0] > 0.95 * LONG_S
+    assert all(not step.work.get(0) for step in steps_of(graph))
+
+
+@pytest.mark.parametrize("is_batched", [False, True])
+def test_a_cache_that_is_never_full_saves_no_work(pipelines, graph_of, is_batched):
+    def make():
+        slow = pipelines.files(8).map(pipelines.decode).map(pipelines.sleeping(LONG_S)).cache()
+        return slow.batch(2).take(2) if is_batched else slow.take(4).batch(2)
+
+    (work,) = (step.work[2] for step in steps_of(graph_of(make)) if 2 in step.work)
+    assert work > 0.95 * LONG_S
 
 
 def test_what_tf_data_fuses_makes_parallel_and_adds_is_seen(pipelines, graph_of):

@@ -173,6 +173,13 @@ def test_an_infinite_loss_is_left_out_of_the_curves(page, tmp_path):
     assert len(shown) == 2 * len(others)
 
 
+def test_epochs_in_which_a_training_was_resumed_are_named_beside_the_rates(page, tmp_path):
+    values = read_result(RESULTS / "clothing-training" / "tuned").values
+    epochs = [{**one, "first_of_process": one["epoch"] in (1, 3)} for one in values["epochs"]]
+    made = page(TrainingResult(tmp_path / "training.json", {**values, "epochs": epochs}))
+    assert "those in which it was resumed (3)" in made.chart("The epochs ran at").summary
+
+
 def test_of_equally_frequent_confusions_the_first_by_class_is_named(page, tmp_path):
     made = page(a_training(tmp_path, ["a", "b", "c"], ["c", "b", "a"]))
     assert made.chart("The most frequent confusion: a taken for b")
