@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,24 +20,6 @@ if TYPE_CHECKING:
     from feedbench.bench.tune.record import EarlierSearch, TuneRecord
     from feedbench.bench.tune.tune import Budget
     from feedbench.loaders import Manifest
-
-
-def resume_command(arguments: Sequence[str], folder: Path) -> str:
-    """Return the command that resumes a search with the same options.
-
-    Args:
-        arguments: of the command line that started or resumed it.
-        folder: of the search.
-    """
-    kept = []
-    words = iter(arguments)
-    for word in words:
-        if word in ("--out", "--resume"):
-            next(words, None)  # its value
-        elif not word.startswith(("--out=", "--resume=")):
-            kept.append(word)
-    command, *options = kept
-    return shlex.join(["feedbench", command, "--resume", str(folder), *options])
 
 
 def run_tune(

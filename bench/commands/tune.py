@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedbench.bench.commands.again import resume_command
 from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
@@ -37,7 +38,7 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
 from feedbench.bench.commands.own_model import fit_plan
-from feedbench.bench.commands.run_tune import resume_command, run_tune
+from feedbench.bench.commands.run_tune import run_tune
 from feedbench.bench.plan.plan import Choice, Plan, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
