@@ -12,6 +12,7 @@ from feedbench.bench.analysis.augment_costs import with_augment_trials
 from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
 from feedbench.bench.commands.devices import cpu_note, used_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
+from feedbench.bench.commands.next_step import CommandLine
 from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
@@ -158,7 +159,8 @@ def bench(
     )
     append_run(history, done)
     if old is None:
-        show_next(done, folder, data, can_train=has_validation(listed))
+        command_line = CommandLine(sys.argv[1:], data, blacklist, has_validation(listed))
+        show_next(done, folder, plan, command_line)
         return
     if done.interrupted:
         require_best(done, folder)

@@ -122,9 +122,21 @@ def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) 
     (choice,) = with_settings([choice], parse_set(sets or (), [loader], several=False))
     spec = merged_spec(best.spec, spec_of(given))
     check_choice(choice, parse_spec(spec))
-    is_unchanged = not sets and parse_spec(spec) == parse_spec(best.spec)
+    is_unchanged = not sets and _gives_the_same(choice, spec, best.spec)
     values = {"settings": choice.settings, "spec": spec}
     return best.model_copy(update=values if is_unchanged else {**values, "predicted": None})
+
+
+def _gives_the_same(choice: Choice, spec: dict[str, Any], measured: dict[str, Any]) -> bool:
+    """Whether a loader gives the same batches with two specs.
+
+    A value range only says what the values of a user's own batches mean.
+    """
+    one, other = parse_spec(spec), parse_spec(measured)
+    own = find_loader(choice.loader).own
+    if own is not None and not own.takes("spec"):
+        one = one.model_copy(update={"value_range": other.value_range})
+    return one == other
 
 
 def refuse_synthetic(loaders: Iterable[str], given_by: str = "--loader") -> None:

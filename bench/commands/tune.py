@@ -12,6 +12,7 @@ import typer
 
 from feedbench.bench.commands.again import resume_command
 from feedbench.bench.commands.model_options import OptionValues, add_options
+from feedbench.bench.commands.next_step import CommandLine
 from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
@@ -122,8 +123,8 @@ def tune(
     folder = resume or result_folder(out, "tune")
     limits = Budget(seconds, memory, begin=monotonic(), fitting=fitting)
     again = resume_command(sys.argv[1:], folder)
-    can_train = has_validation(listed)
-    run_tune(plan, manifest, folder, limits, earlier, json, data, again, can_train=can_train)
+    command_line = CommandLine(sys.argv[1:], data, blacklist, has_validation(listed))
+    run_tune(plan, manifest, folder, limits, earlier, json, command_line, again)
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
