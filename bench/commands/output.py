@@ -169,5 +169,6 @@ def result_folder(out: Path | None, kind: str) -> Path:
 
 
 def show_hint(folder: Path) -> str:
-    """Return how to print an interrupted run again, for its last line."""
-    return f"to see it again: {shlex.join(['feedbench', 'show', str(folder)])}"
+    """Return how to print a run again that cannot be resumed, for its last line."""
+    command = shlex.join(["feedbench", "show", str(folder)])
+    return f"a new run starts from the beginning; to see this one again: {command}"

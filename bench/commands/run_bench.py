@@ -147,8 +147,9 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
     if bench.interrupted:
         timed = sum(len(trial.blocks) for trial in bench.trials)
+        chosen = "" if bench.best is None else f", with the best so far in {bench.best.name}"
         raise InterruptedRun(
-            f"interrupted; timed blocks: {timed}, saved in {folder}; {show_hint(folder)}"
+            f"interrupted; timed blocks: {timed}, saved in {folder}{chosen}; {show_hint(folder)}"
         )
     if bench.best is None:
         raise typer.Exit(NOTHING_DONE)
