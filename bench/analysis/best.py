@@ -153,16 +153,19 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
     Raises:
         LoaderError: no loader has that name, or the file of a user's function is not valid.
         PlanError: the file does not exist or is not a best.toml, or the folder has none.
+        RecordError: the folder has none, and the record in it is not valid.
     """
     path = Path(text)
     if text in LOADERS:
         return Best(loader=text, spec=spec or {})
     if path.is_dir():
         if not (path / BEST).is_file():
-            raise PlanError(f"{text}: no {BEST} in this folder; bench and tune write one")
+            raise PlanError(f"{text}: no {BEST} in this folder; {_why_none(path)}")
         return read_best(path / BEST)
     is_file = path.suffix == ".toml" or path.exists() or len(path.parts) > 1
     if is_file and path.suffix != ".py" and not is_own(text):
+        if not path.exists() and path.name == BEST and path.parent.is_dir():
+            raise PlanError(f"{text}: no such file; {_why_none(path.parent)}")
         if not path.exists():
             raise PlanError(
                 f"{text}: no such file or folder; give the folder of a bench or a tune, its "
@@ -170,3 +173,10 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
             )
         return read_best(path)
     return Best(loader=find_loader(text).name, spec=spec or {})
+
+
+def _why_none(folder: Path) -> str:
+    """Return why a folder has no best.toml, or what writes one."""
+    from feedbench.bench.analysis.no_best import why_no_best  # imports SciPy
+
+    return why_no_best(folder)
