@@ -1,10 +1,11 @@
-"""What to run after a bench or a search: the training with its choice, as a command to copy."""
+"""What to run next, as commands to copy: the training with a choice, the report of a training."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,3 +82,9 @@ def _of_own(own: Own, spec: BatchSpec) -> dict[str, Any]:
     if own.value_range is not None and (values := other_range(*own.value_range, spec)):
         options["value_range"] = values
     return options
+
+
+def after_training(folder: Path) -> str:
+    """Return the command that shows a training; a page with charts needs an optional package."""
+    command = "report" if find_spec("vl_convert") else "show"
+    return f"Next: {shlex.join(['feedbench', command, str(folder)])}"

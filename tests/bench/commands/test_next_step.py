@@ -8,8 +8,9 @@ import pytest
 import tomli_w
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.commands import next_step
 from feedbench.bench.commands.model_options import OptionValues
-from feedbench.bench.commands.next_step import CommandLine, next_lines
+from feedbench.bench.commands.next_step import CommandLine, after_training, next_lines
 from feedbench.bench.commands.options import has_validation
 from feedbench.bench.commands.overlay import chosen_loader
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
@@ -103,3 +104,9 @@ def test_the_value_range_of_own_batches_does_not_change_their_rate(
     Path("best.toml").write_text(tomli_w.dumps(best.model_dump(mode="json", exclude_none=True)))
     given = OptionValues(dict, {BatchSpec: {"value_range": (0.0, 255.0)}})
     assert (chosen_loader("best.toml", None, given).predicted is not None) == is_kept
+
+
+@pytest.mark.parametrize(("package", "command"), [("vl_convert", "report"), (None, "show")])
+def test_after_a_training_the_command_named_has_what_it_needs(monkeypatch, package, command):
+    monkeypatch.setattr(next_step, "find_spec", lambda _: package)
+    assert after_training(Path("my run")) == f"Next: feedbench {command} 'my run'"

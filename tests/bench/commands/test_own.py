@@ -88,7 +88,8 @@ def test_a_bench_feeds_the_trainer_and_its_winner_trains(beside, tiny_photos):
     assert "Nothing to compare it with: add --loader " in said
     best = tomllib.loads((beside / "bench" / "best.toml").read_text())
     assert (best["loader"], best["settings"]) == (NAME, {"workers": 1})
-    feedbench("train", "photos", "--loader", "bench", "--epochs", 1, "--out", "train")
+    trained = feedbench("train", "photos", "--loader", "bench", "--epochs", 1, "--out", "train")
+    assert trained.splitlines()[-1].startswith("Next: feedbench ")
     result = json.loads((beside / "train" / "training.json").read_text())
     assert result["own"]["file"] == str(beside / "code" / "pipeline.py")
     assert result["test"] is not None
