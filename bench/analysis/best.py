@@ -77,6 +77,7 @@ class Best(Chosen):
         model: SHA-256 digest of the file of the user's own model; None without one.
         own: the same of the file of the user's own loader.
         predicted: the rate to expect; None if it was not measured after the choice.
+        unpredicted: why a rate that was predicted does not apply; None if none was removed.
         machine: processor, cores and GPUs of the measurement.
         runners_up: the others, compared with this choice.
     """
@@ -88,8 +89,27 @@ class Best(Chosen):
     model: str | None = None
     own: str | None = None
     predicted: Predicted | None = None
+    unpredicted: str | None = None
     machine: dict[str, Any] = {}
     runners_up: list[RunnerUp] = []
+
+    def without_rate(self, why: str, **changes: Any) -> Best:
+        """Return the choice with changes, for which the predicted rate was not measured.
+
+        Args:
+            why: it does not apply, in a few words.
+        """
+        lost = {} if self.predicted is None else {"predicted": None, "unpredicted": why}
+        return self.model_copy(update={**changes, **lost})
+
+    @property
+    def why_unpredicted(self) -> str:
+        """Why there is no predicted rate, in a few words."""
+        if self.unpredicted is not None:
+            return self.unpredicted
+        if self.machine:
+            return "its best.toml has none, since that run ended before it timed its choice again"
+        return "--loader names no best.toml"
 
 
 def write_best(

@@ -83,7 +83,7 @@ def check_rate(
     counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
     achieved = serial_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
-    reason = ""
+    reason = best.why_unpredicted
     if predicted:
         reason = _why_not_comparable(best, recipe, facts, model) or _several(machines)
     met, text = _verdict(predicted, achieved, reason)
@@ -127,12 +127,13 @@ def counted_rates(rates: Sequence[T], recipe: Recipe) -> Sequence[T]:
 def _verdict(
     predicted: Estimate | None, achieved: Estimate | None, reason: str
 ) -> tuple[bool | None, str]:
-    """Return whether the prediction was met, and a sentence that says so."""
+    """Return whether the prediction was met, and a sentence that says so.
+
+    Args:
+        reason: why there is no prediction, or why it does not apply; empty if it does.
+    """
     if predicted is None:
-        return None, (
-            "Rate check: no predicted rate: --loader names no best.toml of a bench, the bench was "
-            "interrupted, or another option changed its batch spec, settings or devices."
-        )
+        return None, f"Rate check: no predicted rate: {reason}."
     if not reason and achieved is None:
         reason = "the only epoch of its kind includes the warm-up; train at least two"
     if reason or achieved is None:

@@ -1,6 +1,7 @@
 """The commands that a bench or a search names at its end run as they are printed."""
 
 import shlex
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import tomli_w
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.commands import next_step
-from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.commands.next_step import CommandLine, after_training, next_lines
 from feedbench.bench.commands.options import has_validation
 from feedbench.bench.commands.overlay import chosen_loader
@@ -102,7 +102,7 @@ def test_the_value_range_of_own_batches_does_not_change_their_rate(
     predicted = {"images_per_second": {"value": 9.0, "low": 8.0, "high": 10.0}}
     best = Best(loader="p.py:f", spec={"batch_size": 8}, predicted=predicted)
     Path("best.toml").write_text(tomli_w.dumps(best.model_dump(mode="json", exclude_none=True)))
-    given = OptionValues(dict, {BatchSpec: {"value_range": (0.0, 255.0)}})
+    given = defaultdict(dict, {BatchSpec: {"value_range": (0.0, 255.0)}})
     assert (chosen_loader("best.toml", None, given).predicted is not None) == is_kept
 
 
