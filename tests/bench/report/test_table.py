@@ -248,6 +248,11 @@ def beside_others(trial, before, after):
             "while other programs used more: 0.9 of 2 cores, then 0.1",
             "measure again on a quiet machine.",
         ),
+        (
+            (1600, 1733), (0.9, -0.04),
+            "while other programs used more: 0.9 of 2 cores, then 0.0",
+            "measure again on a quiet machine.",
+        ),
     ],
 )  # fmt: skip
 def test_other_programs_are_named_where_they_are_the_likelier_reason(
