@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from feedbench.bench import signals
 from feedbench.bench.command_table import COMMANDS
+from feedbench.bench.commands.help import CommandWithHelp
 from feedbench.bench.commands.output import prepare_streams
 from feedbench.bench.errors import (
     INTERRUPTED,
@@ -100,7 +101,9 @@ def command_app(name: str) -> typer.Typer:
 def _register(target: typer.Typer, name: str, text: str) -> Any:
     entry = COMMANDS[name]
     example = f"Example: feedbench {name} {entry.example}".rstrip()
-    return target.command(name, help=text, epilog=example, rich_help_panel=entry.panel)
+    return target.command(
+        name, cls=CommandWithHelp, help=text, epilog=example, rich_help_panel=entry.panel
+    )
 
 
 app = typer.Typer(

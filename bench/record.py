@@ -188,6 +188,9 @@ class Own(Record):
     image_size: tuple[int, int] | None = Field(
         None, description="height and width of these; None if the batch is no array of images"
     )
+    value_range: tuple[float, float] | None = Field(
+        None, description="least and greatest value of its first batch, if these are floats"
+    )
     left_out: int = Field(0, description="images that did not come in two epochs")
     repeated: int = Field(0, description="images that came more often than once per epoch")
 

@@ -263,5 +263,6 @@ class Recipe(BaseModel):
         return [
             f"batch_norm_momentum {self.batch_norm_momentum} needs about {needed:,} steps to "
             f"follow the data, and this run has {steps:,}: validation will look worse than it is; "
-            "lower it, train longer, or use a smaller batch"
+            "raise --epochs, lower --batch-size, or set a smaller one in the file of --recipe "
+            "(docs/training.md, Batch normalization)"
         ]

@@ -79,6 +79,7 @@ class Best(Chosen):
         rows: fingerprint of the training images of the source, unreadable ones and those that were
             not drawn included; None in files of earlier versions.
         predicted: the rate to expect; None if it was not measured after the choice.
+        unpredicted: why a rate that was predicted does not apply; None if none was removed.
         machine: processor, cores and GPUs of the measurement.
         runners_up: the others, compared with this choice.
     """
@@ -91,8 +92,27 @@ class Best(Chosen):
     own: str | None = None
     rows: str | None = None
     predicted: Predicted | None = None
+    unpredicted: str | None = None
     machine: dict[str, Any] = {}
     runners_up: list[RunnerUp] = []
+
+    def without_rate(self, why: str, **changes: Any) -> Best:
+        """Return the choice with changes, for which the predicted rate was not measured.
+
+        Args:
+            why: it does not apply, in a few words.
+        """
+        lost = {} if self.predicted is None else {"predicted": None, "unpredicted": why}
+        return self.model_copy(update={**changes, **lost})
+
+    @property
+    def why_unpredicted(self) -> str:
+        """Why there is no predicted rate, in a few words."""
+        if self.unpredicted is not None:
+            return self.unpredicted
+        if self.machine:
+            return "its best.toml has none, since that run ended before it timed its choice again"
+        return "--loader names no best.toml"
 
 
 def write_best(
@@ -157,16 +177,19 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
     Raises:
         LoaderError: no loader has that name, or the file of a user's function is not valid.
         PlanError: the file does not exist or is not a best.toml, or the folder has none.
+        RecordError: the folder has none, and the record in it is not valid.
     """
     path = Path(text)
     if text in LOADERS:
         return Best(loader=text, spec=spec or {})
     if path.is_dir():
         if not (path / BEST).is_file():
-            raise PlanError(f"{text}: no {BEST} in this folder; bench and tune write one")
+            raise PlanError(f"{text}: no {BEST} in this folder; {_why_none(path)}")
         return read_best(path / BEST)
     is_file = path.suffix == ".toml" or path.exists() or len(path.parts) > 1
     if is_file and path.suffix != ".py" and not is_own(text):
+        if not path.exists() and path.name == BEST and path.parent.is_dir():
+            raise PlanError(f"{text}: no such file; {_why_none(path.parent)}")
         if not path.exists():
             raise PlanError(
                 f"{text}: no such file or folder; give the folder of a bench or a tune, its "
@@ -174,3 +197,10 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
             )
         return read_best(path)
     return Best(loader=find_loader(text).name, spec=spec or {})
+
+
+def _why_none(folder: Path) -> str:
+    """Return why a folder has no best.toml, or what writes one."""
+    from feedbench.bench.analysis.no_best import why_no_best  # imports SciPy
+
+    return why_no_best(folder)

@@ -80,7 +80,8 @@ def beside_winner(winner: Trial) -> OtherCores | None:
     )
     if chosen is None or again is None:
         return None
-    return OtherCores(chosen, again, len(hosts[0].cores))
+    # Processor time is counted in ticks, so that the difference may be somewhat below 0.
+    return OtherCores(max(0.0, chosen), max(0.0, again), len(hosts[0].cores))
 
 
 def cores_of_others(block: Block) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedbench.bench.analysis.summary_record import TrialSummary
+from feedbench.bench.analysis.summary_record import Summary, TrialSummary
 
 MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper trial must certainly reach it to win
 
@@ -42,3 +42,18 @@ def _is_able(trial: TrialSummary) -> bool:
     if not trial.ranked or trial.error or trial.is_out or ratio is None:
         return False
     return trial.tied_with_best if ratio.low is None else ratio.low >= MIN_RATIO_TO_WIN
+
+
+def why_no_winner(summary: Summary) -> str:
+    """Return why a bench chose no loader, in a few words."""
+    if any(trial.error or trial.unproven for trial in summary.trials):
+        return "trials failed, or their blocks do not count"
+    if any(trial.ranked and not trial.blocks for trial in summary.trials) and any(
+        trial.blocks for trial in summary.trials
+    ):
+        return "not every loader was timed"
+    if any(trial.pixels_unknown for trial in summary.trials):
+        return "the pixels could not be compared; --allow-different-pixels ranks without that"
+    if any(trial.blocks for trial in summary.trials):
+        return "only loaders that are never ranked were timed"
+    return "no block was timed"

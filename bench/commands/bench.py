@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,8 +10,9 @@ import typer
 
 from feedbench.bench.analysis.augment_costs import with_augment_trials
 from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
-from feedbench.bench.commands.devices import used_devices
+from feedbench.bench.commands.devices import cpu_note, used_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
+from feedbench.bench.commands.next_step import CommandLine
 from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
@@ -151,12 +153,15 @@ def bench(
     check_feasible(plan.spec, manifest, loaders, trained, plan.devices)
     check_state(state, manifest)
     folder = result_folder(out, "bench")
+    if note := cpu_note(plan, sys.argv[1:]):
+        console(to_errors=True).print(note, style="yellow", markup=False, soft_wrap=True)
     done = measure_and_show(
         plan, manifest, folder, json, left_out, tensorboard=tensorboard, confirm=old is None
     )
     append_run(history, done)
     if old is None:
-        show_next(done, folder, data, can_train=has_validation(listed))
+        command_line = CommandLine(sys.argv[1:], data, blacklist, has_validation(listed))
+        show_next(done, folder, plan, command_line)
         return
     if done.interrupted:
         require_best(done, folder)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from feedbench.bench.commands.again import with_consumer
 from feedbench.bench.commands.model_options import OptionValues
-from feedbench.bench.plan.plan import Suite
-from feedbench.trainer import ALL, ONE, check_count, device_count, is_of_cpu
+from feedbench.bench.plan.plan import Plan, Suite
+from feedbench.trainer import ALL, ONE, Recipe, check_count, device_count, is_of_cpu
+
+_EMULATED = "emulated:a100"  # as an example
+_SMALLER = "For a smaller network, add --alpha 0.35 --image-size 96. "
 
 
 def chosen_devices(given: OptionValues, default: str = ONE) -> str:
@@ -28,3 +34,22 @@ def used_devices(devices: str) -> str:
         check_count(devices, gpus)
     use_gpus(0 if is_of_cpu(devices) else device_count(devices))
     return devices
+
+
+def cpu_note(plan: Plan, arguments: Sequence[str]) -> str:
+    """Return a line if each block trains on the CPU, since no GPU was found; empty otherwise.
+
+    Args:
+        arguments: of the command line, which the suggested command repeats.
+    """
+    from feedbench.bench.meters.gpu import find_gpus
+
+    if plan.consumer != "train" or is_of_cpu(plan.devices) or find_gpus():
+        return ""
+    network, built_in = plan.recipe.network, Recipe()
+    is_full = (network, plan.recipe.alpha) == (built_in.network, built_in.alpha)
+    return (
+        f"No NVIDIA GPU was found: every block trains {network} on the CPU, where a step may take "
+        f"seconds. {_SMALLER if is_full else ''}To emulate a GPU instead: "
+        f"{with_consumer(arguments, _EMULATED)}"
+    )

@@ -107,18 +107,6 @@ def _console_on(stream: TextIO, *, wide: bool = False) -> Terminal:
     return Terminal(file=stream, width=width, has_wide_tables=wide)
 
 
-def next_line(data: str, best: Path, *, can_train: bool) -> str:
-    """Return the command that trains with a choice, and what the data lack for it, if anything.
-
-    Args:
-        data: the source as given on the command line.
-        best: the file of the choice.
-        can_train: whether the source has a validation split.
-    """
-    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
-    return f"Next{'' if can_train else ', once the data have a validation split'}: {command}"
-
-
 def print_parts(terminal: Terminal, parts: Iterable[Part]) -> None:
     """Print lines, and tables that fit into the terminal, all at once.
 
@@ -181,5 +169,6 @@ def result_folder(out: Path | None, kind: str) -> Path:
 
 
 def show_hint(folder: Path) -> str:
-    """Return how to print an interrupted run again, for its last line."""
-    return f"to see it again: {shlex.join(['feedbench', 'show', str(folder)])}"
+    """Return how to print a run again that cannot be resumed, for its last line."""
+    command = shlex.join(["feedbench", "show", str(folder)])
+    return f"a new run starts from the beginning; to see this one again: {command}"

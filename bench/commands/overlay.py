@@ -10,6 +10,7 @@ from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import TRAINING_SPEC
+from feedbench.bench.differences import differing
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import (
     Choice,
@@ -122,9 +123,26 @@ def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) 
     (choice,) = with_settings([choice], parse_set(sets or (), [loader], several=False))
     spec = merged_spec(best.spec, spec_of(given))
     check_choice(choice, parse_spec(spec))
-    is_unchanged = not sets and parse_spec(spec) == parse_spec(best.spec)
     values = {"settings": choice.settings, "spec": spec}
-    return best.model_copy(update=values if is_unchanged else {**values, "predicted": None})
+    if sets:
+        return best.without_rate("--set gives other settings than were measured", **values)
+    if changes := _other_batches(choice, spec, best.spec):
+        return best.without_rate(f"other batches were measured: {changes}", **values)
+    return best.model_copy(update=values)
+
+
+def _other_batches(choice: Choice, spec: dict[str, Any], measured: dict[str, Any]) -> str:
+    """Return in what the batches of a loader differ with two specs; empty if in nothing.
+
+    A value range only says what the values of a user's own batches mean.
+    """
+    from feedbench.bench.compare.subject import spec_facts
+
+    before, now = spec_facts(measured), spec_facts(spec)
+    own = find_loader(choice.loader).own
+    if own is not None and not own.takes("spec"):
+        before.pop("value_range", None)
+    return differing(before, now)
 
 
 def refuse_synthetic(loaders: Iterable[str], given_by: str = "--loader") -> None:

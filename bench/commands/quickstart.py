@@ -64,7 +64,6 @@ def _print_results(bench: MeasuredBench, result: dict[str, Any], folder: Path) -
     terminal = console()
     show_summary(terminal, bench.trials, bench.summary)
     print_outcome(terminal, result)
-    terminal.print(f"A guess among {CLASSES} classes is right in {1 / CLASSES:.0%} of the cases.")
     options = WITHOUT_GPU if not find_gpus() else ""
     terminal.print(_next_commands(folder, options), soft_wrap=True)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console, next_line, print_parts, show_hint
+from feedbench.bench.commands.next_step import CommandLine, next_lines
+from feedbench.bench.commands.output import console, print_parts, show_hint
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -68,20 +69,17 @@ def measure_and_show(
     return bench
 
 
-def show_next(bench: MeasuredBench, folder: Path, data: str, *, can_train: bool) -> Path:
-    """Print the command that trains with the winner, and return its best.toml.
-
-    Args:
-        data: the source as given on the command line.
-        can_train: whether it has what a training needs.
+def show_next(bench: MeasuredBench, folder: Path, plan: Plan, given: CommandLine) -> None:
+    """Print the command that trains with the winner.
 
     Raises:
         InterruptedRun: the bench was ended by Ctrl-C.
         typer.Exit: no loader could be measured.
     """
-    best = require_best(bench, folder)
-    console().print(next_line(data, best, can_train=can_train), soft_wrap=True)
-    return best
+    best, winner = require_best(bench, folder), bench.summary.winner
+    trial = None if winner is None else bench.trials[winner]
+    for line in next_lines(given, plan, best, trial):
+        console().print(line, soft_wrap=True)
 
 
 def measure_plan(
@@ -149,8 +147,9 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
     if bench.interrupted:
         timed = sum(len(trial.blocks) for trial in bench.trials)
+        chosen = "" if bench.best is None else f", with the best so far in {bench.best.name}"
         raise InterruptedRun(
-            f"interrupted; timed blocks: {timed}, saved in {folder}; {show_hint(folder)}"
+            f"interrupted; timed blocks: {timed}, saved in {folder}{chosen}; {show_hint(folder)}"
         )
     if bench.best is None:
         raise typer.Exit(NOTHING_DONE)

@@ -45,7 +45,7 @@ def run_diagnosis(
 
     Raises:
         InterruptedRun: Ctrl-C; what was measured is saved and printed.
-        typer.Exit: the loader could not be measured.
+        typer.Exit: the loader could not be measured well enough, or the self-test failed.
     """
     from feedbench.bench.diagnose.record import RECORD
     from feedbench.bench.files import removed_if_nothing_kept
@@ -54,7 +54,7 @@ def run_diagnosis(
     logs = Logs(folder) if tensorboard else None
     try:
         with removed_if_nothing_kept(folder, but_for=RECORD):
-            diagnosis = _measure_and_show(plan, manifest, folder, timing, json, logs)
+            can_be_trusted = _measure_and_show(plan, manifest, folder, timing, json, logs)
     except (KeyboardInterrupt, InterruptedRun):
         if not (folder / RECORD).exists():
             raise
@@ -62,7 +62,7 @@ def run_diagnosis(
             f"interrupted; what was measured is in {folder}; {show_hint(folder)}"
         ) from None
     console().print(f"Records: {folder}", highlight=False, soft_wrap=True)
-    if diagnosis.bottleneck is None:
+    if not can_be_trusted:
         raise typer.Exit(NOTHING_DONE)
 
 
@@ -73,8 +73,8 @@ def _measure_and_show(
     timing: DiagnosisTiming,
     json: Path | None,
     logs: Logs | None,
-) -> Diagnosis:
-    """Run the self-test, measure, save and print the result.
+) -> bool:
+    """Run the self-test, measure, save and print the result; return whether it can be trusted.
 
     Raises:
         InterruptedRun: Ctrl-C ended the measurements early.
@@ -102,7 +102,7 @@ def _measure_and_show(
     print_diagnosis(terminal, record, diagnosis)
     if interruption is not None:
         raise interruption
-    return diagnosis
+    return self_test.passed and diagnosis.bottleneck is not None
 
 
 def _measure(

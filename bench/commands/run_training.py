@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.ending import Ending
+from feedbench.bench.commands.next_step import after_training
 from feedbench.bench.commands.output import console, print_parts, redirect_library_output
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ def show_training(terminal: Terminal, result: dict[str, Any], folder: Path) -> N
 
     print_parts(terminal, parts(result))
     terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)
+    terminal.print(after_training(folder), soft_wrap=True)
 
 
 def print_outcome(terminal: Terminal, result: dict[str, Any]) -> None:

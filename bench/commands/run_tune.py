@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from feedbench.bench.commands.output import console, next_line, print_parts
+from feedbench.bench.commands.next_step import CommandLine, next_lines
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.run_bench import PIXELS, compare_pixels
 from feedbench.bench.errors import NOTHING_DONE
 
@@ -17,28 +17,11 @@ if TYPE_CHECKING:
 
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Plan
+    from feedbench.bench.record import Trial
     from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.tune.record import EarlierSearch, TuneRecord
     from feedbench.bench.tune.tune import Budget
     from feedbench.loaders import Manifest
-
-
-def resume_command(arguments: Sequence[str], folder: Path) -> str:
-    """Return the command that resumes a search with the same options.
-
-    Args:
-        arguments: of the command line that started or resumed it.
-        folder: of the search.
-    """
-    kept = []
-    words = iter(arguments)
-    for word in words:
-        if word in ("--out", "--resume"):
-            next(words, None)  # its value
-        elif not word.startswith(("--out=", "--resume=")):
-            kept.append(word)
-    command, *options = kept
-    return shlex.join(["feedbench", command, "--resume", str(folder), *options])
 
 
 def run_tune(
@@ -48,10 +31,8 @@ def run_tune(
     budget: Budget,
     earlier: EarlierSearch,
     json: Path | None,
-    data: str,
+    given: CommandLine,
     resume: str,
-    *,
-    can_train: bool,
 ) -> None:
     """Search within the budget, save best.toml and a plot, and print the result.
 
@@ -60,9 +41,8 @@ def run_tune(
         folder: the result folder.
         earlier: the search to resume; empty for a new one.
         json: also save the record to this file.
-        data: the source as given on the command line, for the command to run next.
+        given: the command line, for the command to run next.
         resume: the command that resumes the search.
-        can_train: whether the source has what a training needs.
 
     Raises:
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
@@ -93,7 +73,8 @@ def run_tune(
         raise InterruptedRun(f"interrupted; {so_far} is in {folder}; to resume: {resume}")
     if best is None:
         raise typer.Exit(NOTHING_DONE)
-    terminal.print(next_line(data, best, can_train=can_train), soft_wrap=True)
+    for line in next_lines(given, plan, best, _trial_of(record, folder)):
+        terminal.print(line, soft_wrap=True)
 
 
 def _search(
@@ -160,6 +141,15 @@ def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, A
         return None
     rate = record.images_per_second
     return write_best(folder, plan, record.best, rate, facts, runners_up(record))
+
+
+def _trial_of(record: TuneRecord, folder: Path) -> Trial | None:
+    """Return the trial of the choice; None if no block of it was timed."""
+    from feedbench.bench.trials_file import read_trials
+    from feedbench.bench.tune.record import choice_of
+
+    trials = (one for one in read_trials(folder) if one.blocks)
+    return next((one for one in trials if choice_of(one) == record.best), None)
 
 
 def print_search(terminal: Terminal, record: TuneRecord) -> None:

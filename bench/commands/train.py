@@ -203,7 +203,9 @@ def _fitted(best: Best, recipe: Recipe, manifest: Manifest, given: OptionValues)
     if size == spec.image_size:
         return best
     sized = {**best.spec, "image_size": size}
-    return best.model_copy(update={"spec": sized, "predicted": None})
+    return best.without_rate(
+        f"images of {spec.image_size} px were measured, not {size}", spec=sized
+    )
 
 
 def _on_devices(best: Best, given: OptionValues, *, is_resumed: bool) -> Best:
@@ -219,7 +221,8 @@ def _on_devices(best: Best, given: OptionValues, *, is_resumed: bool) -> Best:
         check_divisible(parse_spec(best.spec).batch_size, device_count(devices), is_resumed=True)
     if devices == best.devices:
         return best
-    return best.model_copy(update={"devices": devices, "predicted": None})
+    why = f"other devices were measured: {best.devices} against {devices}"
+    return best.without_rate(why, devices=devices)
 
 
 def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:

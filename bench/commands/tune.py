@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedbench.bench.commands.again import resume_command
 from feedbench.bench.commands.model_options import OptionValues, add_options
+from feedbench.bench.commands.next_step import CommandLine
 from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
@@ -37,7 +39,7 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
 from feedbench.bench.commands.own_model import fit_plan
-from feedbench.bench.commands.run_tune import resume_command, run_tune
+from feedbench.bench.commands.run_tune import run_tune
 from feedbench.bench.plan.plan import Choice, Plan, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
@@ -131,8 +133,8 @@ def tune(
     folder = resume or result_folder(out, "tune")
     limits = Budget(seconds, memory, begin=monotonic(), fitting=fitting)
     again = resume_command(sys.argv[1:], folder)
-    can_train = has_validation(listed)
-    run_tune(plan, manifest, folder, limits, earlier, json, data, again, can_train=can_train)
+    command_line = CommandLine(sys.argv[1:], data, blacklist, has_validation(listed))
+    run_tune(plan, manifest, folder, limits, earlier, json, command_line, again)
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
@@ -68,30 +69,50 @@ def _check_labels(batch: Batch, classes: int, own: OwnFunction) -> None:
         )
 
 
-def range_note(batch: Batch, spec: BatchSpec, own: OwnFunction) -> str:
-    """Return a sentence if floats are plainly not in the spec's value range; else nothing.
+def value_extremes(images: Any) -> tuple[float, float] | None:
+    """Return the least and the greatest value of images; None unless they are finite float32."""
+    if _form(images)[0] != "float32":
+        return None
+    values = np.asarray(images)
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def other_range(low: float, high: float, spec: BatchSpec) -> str | None:
+    """Return the value of --value-range that floats need; None if that of the spec may be theirs.
 
     Augmentation and resizing may go somewhat beyond the range, and a dark batch does not fill it.
 
     Args:
-        batch: the first of a user's own loader, which a built-in network is trained on.
+        low, high: the least and the greatest value of a batch.
+
+    Returns:
+        Empty if it is none of the common ones.
     """
-    images = np.asarray(batch.images)
-    if images.dtype != np.float32 or not np.isfinite(images).all():
-        return ""
-    low, high = float(images.min()), float(images.max())
     least, most = _extremes(spec)
     beyond = (most - least) / 2
     if least - beyond <= low and high <= most + beyond and high - low > beyond / 10:
+        return None
+    common = (name for name, (a, b) in _COMMON_RANGES.items() if a <= low and high <= b)
+    return next(common, "")
+
+
+def range_note(batch: Batch, spec: BatchSpec, own: OwnFunction) -> str:
+    """Return a sentence if floats are plainly not in the spec's value range; else nothing.
+
+    Args:
+        batch: the first of a user's own loader, which a built-in network is trained on.
+    """
+    extremes = value_extremes(batch.images)
+    remedy = extremes and other_range(*extremes, spec)
+    if extremes is None or remedy is None:
         return ""
-    remedy = next(
-        (name for name, (a, b) in _COMMON_RANGES.items() if a <= low and high <= b),
-        "with the LOW,HIGH that it scales to",
-    )
+    low, high = extremes
+    least, most = _extremes(spec)
     return (
         f"{own.place}: {own.function} gives floats of {low:.3g} to {high:.3g}, but the value range "
         f"is {least:.3g} to {most:.3g}, in which the validation images and the saved model's "
-        f"input are; use --value-range {remedy}"
+        f"input are; use --value-range {remedy or 'with the LOW,HIGH that it scales to'}"
     )
 
 

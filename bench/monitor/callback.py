@@ -13,7 +13,7 @@ import keras
 
 from feedbench.bench.monitor.hook import Unsupported, running_fit
 from feedbench.bench.monitor.run import Measured, Run
-from feedbench.bench.monitor.text import fit_lines
+from feedbench.bench.monitor.text import ended, fit_lines
 
 Logs = Mapping[str, Any] | None
 Method = Callable[..., None]
@@ -129,13 +129,13 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
     def give_up(self, reason: str) -> None:
         """Say that nothing can be measured in this `fit`, and let the training go on."""
         self._close()
-        self._say([f"FitMonitor stopped: {reason}. The training continues without it."])
+        self._say([f"FitMonitor stopped: {ended(reason)} The training continues without it."])
 
     def _report(self) -> None:
         run, self._run = self._run, None
         assert run is not None
         if run.is_over:
-            self._say([f"FitMonitor measures nothing: {'; '.join(run.notes)}."])
+            self._say([f"FitMonitor measures nothing: {ended('; '.join(run.notes))}"])
             return
         self.results.append(run.finish(self._out))
         self._say(_lines(self.results[-1]))

@@ -25,7 +25,7 @@ def headline(record: FitRecord) -> str:
 def fit_lines(found: FitFigures | None, record: FitRecord) -> list[str]:
     """Return all there is to say, the main sentence first."""
     if found is None:
-        return [f"Nothing was measured: {note}." for note in record.notes]
+        return [f"Nothing was measured: {ended(note)}" for note in record.notes]
     if _may_be_none(found):
         return [sentence(found), advice(found), *explanations(found, record)]
     return [sentence(found), *explanations(found, record), advice(found)]
@@ -55,8 +55,13 @@ def explanations(found: FitFigures, record: FitRecord) -> list[str]:
             f"Not counted: the first batch of each epoch; those of later epochs took "
             f"{sum(later) / len(later):.2f} s on average."
         )
-    notes = [f"{note[0].upper()}{note[1:]}." for note in record.notes]
+    notes = [f"{note[0].upper()}{ended(note[1:])}" for note in record.notes]
     return [*filter(None, lines), *notes]
+
+
+def ended(note: str) -> str:
+    """Return a note with a period at its end, which one that quotes an error may have already."""
+    return note if note.endswith(".") else f"{note}."
 
 
 def advice(found: FitFigures) -> str:

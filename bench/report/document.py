@@ -30,6 +30,7 @@ class Column(Generic[Row]):
         importance: columns of less importance are hidden first if a table is too wide.
         meaning: what the column says, in one sentence that is printed below the table.
         wraps: whether its texts may wrap at words; figures never do.
+        mark: words in such a text that stand on a line of their own where it does not fit.
         has_interval: whether its values are estimates; the CSV has a column for each end.
     """
 
@@ -40,6 +41,7 @@ class Column(Generic[Row]):
     importance: int = ALWAYS
     meaning: str = ""
     wraps: bool = False
+    mark: str = ""
     has_interval: bool = False
 
     @property

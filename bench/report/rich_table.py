@@ -40,7 +40,10 @@ def rich_table(table: TableData[Any], width: int) -> tuple[Table, list[str]]:
             width=column_width,
         )
     for index, row in enumerate(table.printed):
-        cells = [_cell(column, row, layout) for column in layout.columns]
+        cells = [
+            _cell(column, row, layout, column_width)
+            for column, column_width in zip(layout.columns, layout.widths, strict=True)
+        ]
         style = table.styles[index] if table.styles else None
         built.add_row(*cells, style=style, end_section=index + 1 == table.rule_before)
     return built, _paragraphs(table, layout)
@@ -56,11 +59,19 @@ def _has_tall_rows(table: TableData[Any], layout: Layout) -> bool:
     )
 
 
-def _cell(column: Column[Any], row: Any, layout: Layout) -> Text:
+def _cell(column: Column[Any], row: Any, layout: Layout, width: int) -> Text:
     cell = column.printed(row)
+    if column.mark and cell_len(cell.plain) > width:
+        return _with_mark_alone(cell, column.mark)
     if layout.is_stacked and column.has_interval:
         return Text(stacked(column, cell.plain))
     return cell
+
+
+def _with_mark_alone(cell: Text, mark: str) -> Text:
+    """Return the cell with a line break before a mark, so that none comes within it."""
+    name, found, _ = cell.plain.partition(f"  {mark}")
+    return Text("\n").join([cell[: len(name)], cell[len(name) + 2 :]]) if found else cell
 
 
 def _paragraphs(table: TableData[Any], layout: Layout) -> list[str]:

@@ -11,7 +11,12 @@ from feedbench.bench.analysis.contention import OtherCores, beside_winner, busy_
 from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.predicted import has_drifted
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win, choose_winner
+from feedbench.bench.analysis.winner import (
+    MIN_RATIO_TO_WIN,
+    able_to_win,
+    choose_winner,
+    why_no_winner,
+)
 from feedbench.bench.consumers.device import CPU, several_text
 from feedbench.bench.consumers.trainer import timed_phase_text
 from feedbench.bench.quantities import quantity
@@ -192,15 +197,7 @@ def _why_other_rate(others: OtherCores | None, *, is_slower: bool) -> str:
 def _why_no_winner(summary: Summary) -> str:
     if any(trial.error or trial.unproven for trial in summary.trials):
         return "the reasons are above"
-    if any(trial.ranked and not trial.blocks for trial in summary.trials) and any(
-        trial.blocks for trial in summary.trials
-    ):
-        return "not every loader was timed"
-    if any(trial.pixels_unknown for trial in summary.trials):
-        return "the pixels could not be compared; --allow-different-pixels ranks without that"
-    if any(trial.blocks for trial in summary.trials):
-        return "only loaders that are never ranked were timed"
-    return "no block was timed"
+    return why_no_winner(summary)
 
 
 def _why_it_wins(summary: Summary, best: TrialSummary) -> str:

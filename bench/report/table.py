@@ -31,6 +31,7 @@ UTILIZATION = "rate ÷ rate with synthetic batches, median over blocks of the sa
 FULL = "≥ 100%"  # utilization above 1 within noise
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
 COSTS_NOTHING = "batches that cost nothing"  # those of the loader `synthetic`
+WINNER = "← winner"
 
 
 def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
@@ -222,6 +223,7 @@ def bench_table(summary: Summary) -> TableData[TrialSummary]:
                 "loader",
                 lambda trial: trial.loader,
                 text=lambda trial: _name_cell(trial, winner, fastest),
+                mark=WINNER,
             ),
             only_csv("settings", settings_text),
             only_csv("winner", lambda trial: trial is winner),
@@ -277,7 +279,7 @@ def _name_cell(
     if trial.loader == BASELINE:
         name.append(f"  ({COSTS_NOTHING})")
     if trial is winner:
-        name.append("  ← winner")
+        name.append(f"  {WINNER}")
     if tie := _tie(trial, winner, fastest):
         name.append(f"  ({tie})")
     elif trial.undecided:

@@ -157,6 +157,7 @@ def _make_run(
         loader=base.loader,
         settings={**base.settings, **study.settings, **overrides["settings"]},
         spec=merged_spec(base.spec, study.spec, overrides["spec"], {"seed": seed}),
+        unpredicted="a study compares accuracies, and predicts no rates",
     )
     parse_settings(find_loader(best.loader), best.settings)
     parse_spec(best.spec)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from feedbench.bench.quantities import quantity
-from feedbench.bench.training.outcome import counts_sentence, together_sentence
+from feedbench.bench.training.outcome import counts_sentence, guess_sentence, together_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.workers_table import machine, worker_name
 from feedbench.loaders import UNCHANGED, printable
@@ -79,6 +79,8 @@ def _results(result: dict[str, Any]) -> str:
     if result["test"] is None:
         return "\n".join([*lines, "- Test: there was no test split"])
     lines.append(f"- Test: {_scores(result['test'].get('accuracy'), result['test']['loss'])}")
+    if guess := guess_sentence(result):
+        lines.append(f"- {guess}")
     if not result["per_class"]:
         return "\n".join([*lines, "", "![Learning curves](learning-curves.png)"])
     plots = "![Learning curves](learning-curves.png)\n\n![Confusion matrix](confusion.png)"

@@ -30,6 +30,25 @@ def test_sentence(result: dict[str, Any]) -> str:
     return f"Test {score}: {value}{of_images}"
 
 
+def guess_sentence(result: dict[str, Any]) -> str:
+    """Return what always guessing the most frequent class would score; empty if unknown.
+
+    The most frequent class of the test images, so that no constant guess scores more.
+    """
+    classes = result["per_class"]
+    accuracy = (result.get("test") or {}).get("accuracy")
+    if not classes or accuracy is None:
+        return ""
+    images = sum(line["images"] for line in classes)
+    largest = max(classes, key=lambda line: line["images"])
+    share = largest["images"] / images
+    is_better = accuracy > share + 0.5 / images  # by an image or more: accuracies are rounded
+    verdict = "" if is_better else ": this model is no better"
+    is_alone = sum(line["images"] == largest["images"] for line in classes) == 1
+    which = "the most frequent class" if is_alone else "one of the most frequent classes"
+    return f"Always guessing {printable(largest['name'])}, {which}, scores {share:.1%}{verdict}"
+
+
 def together(devices: str, workers: int, batch_size: int) -> str:
     """Return what trains together, and how many images each takes; empty for a single device.
 

@@ -110,7 +110,7 @@ def check_rate(
     rates = [rate for epoch in counted for rate in epoch.rates]
     achieved = serial_interval(rates) if rates else None
     predicted = best.predicted.images_per_second if best.predicted else None
-    reason = ""
+    reason = best.why_unpredicted
     if predicted:
         reason = _why_not_comparable(best, recipe, basis) or _several(machines)
         reason = reason or _why_no_rate(counted, epochs)
@@ -162,12 +162,13 @@ def counted_epochs(
 def _verdict(
     predicted: Estimate | None, achieved: Estimate | None, reason: str
 ) -> tuple[bool | None, str]:
-    """Return whether the prediction was met, and a sentence that says so."""
+    """Return whether the prediction was met, and a sentence that says so.
+
+    Args:
+        reason: why there is no prediction, or why it does not apply; empty if it does.
+    """
     if predicted is None:
-        return None, (
-            "Rate check: no predicted rate: --loader names no best.toml of a bench, the bench was "
-            "interrupted, or another option changed its batch spec, settings or devices."
-        )
+        return None, f"Rate check: no predicted rate: {reason}."
     if reason or achieved is None:
         return None, (
             f"Rate check: not possible; predicted {rate_text(predicted)} images/s, but {reason}."

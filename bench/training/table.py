@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import (
     Column,
     Line,
@@ -18,7 +17,7 @@ from feedbench.bench.report.document import (
 )
 from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import TRAINING
-from feedbench.bench.training.outcome import together_sentence
+from feedbench.bench.training.outcome import guess_sentence, test_sentence, together_sentence
 from feedbench.bench.training.workers_table import workers_table
 from feedbench.loaders import printable
 
@@ -83,8 +82,10 @@ def outcome(result: dict[str, Any]) -> Iterator[Line]:
     """Yield what trained together, the accuracy, what was skipped or repeated, the rate check."""
     if text := together_sentence(result):
         yield Line(f"{text}.")
-    if result["test"] is not None:
-        yield Line(_test_score(result))
+    if score := test_sentence(result):
+        yield Line(score)
+    if guess := guess_sentence(result):
+        yield Line(f"{guess}.")
     if dropped := result["dropped"]:
         yield Line(
             f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
@@ -96,12 +97,3 @@ def outcome(result: dict[str, Any]) -> Iterator[Line]:
     yield Line(sentences, "bold")
     if command:
         yield Line(f"{command.strip()}{resume}", "bold", "whole")
-
-
-def _test_score(result: dict[str, Any]) -> str:
-    images = sum(line["images"] for line in result["per_class"])
-    of_images = f" of {quantity(images, 'image')}" if images else ""
-    accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
-    if accuracy is None:
-        return f"Test loss: {result['test']['loss']:.3f}{of_images}"
-    return f"Test accuracy: {accuracy:.1%}{of_images}"

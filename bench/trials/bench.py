@@ -236,7 +236,7 @@ class Bench:
         model = done.model and done.model.model_dump()
         used = {"device": done.device, "devices": done.devices}
         self._update(index, warm_ups=warm_ups, model=model, **used)
-        facts = {"batch_size": done.batch_size, "image_size": done.image_size}
+        facts = done.model_dump(include={"batch_size", "image_size", "value_range"})
         self._update_own(index, rows=done.rows_known, **facts)
         self._notify("warm", index, pid=pid)
 

@@ -135,7 +135,7 @@ class Child:
                 silence.restart()
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
-            place = f"; it stands in {found}" if (found := self._place()) else ""
+            place = f"; it is at {found}" if (found := self._place()) else ""
             self.kill()
             limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(

@@ -137,6 +137,7 @@ class WarmUpDone(Message):
         rows_known: whether the batches say which images they hold.
         batch_size: images of the first batch.
         image_size: height and width of these; None if the batch is no array of images.
+        value_range: least and greatest value of these, if a user's function gives floats.
     """
 
     warm_up: WarmUp
@@ -147,6 +148,7 @@ class WarmUpDone(Message):
     rows_known: bool = True
     batch_size: int = 0
     image_size: tuple[int, int] | None = None
+    value_range: tuple[float, float] | None = None
 
 
 class BlockRequest(Message):

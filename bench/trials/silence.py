@@ -57,12 +57,12 @@ def silence_line(what: str, seconds: float, place: str) -> str:
 
     Args:
         what: such as "make (batch 3)".
-        place: where in the user's code it stands; empty if in none, as while libraries are imported
+        place: where in the user's code it is; empty if in none, as while libraries are imported
             and code is compiled. Nothing is said of that at first.
     """
     if not place and seconds < _LIBRARIES_S:
         return ""
-    where = f"it stands in {place}" if place else "none of your own Python code is running"
+    where = f"it is at {place}" if place else "none of your own Python code is running"
     return f"{what}: nothing for {seconds:.0f} s; {where}"
 
 

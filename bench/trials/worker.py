@@ -8,7 +8,7 @@ from time import monotonic, perf_counter
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.device import CPU, names_of, training_device
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
-from feedbench.bench.consumers.own_batches import FromOwn
+from feedbench.bench.consumers.own_batches import FromOwn, value_extremes
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase
@@ -137,6 +137,7 @@ def _done(
         rows_known=first.rows is not None,
         batch_size=images_in(first),
         image_size=size_of_images(first),
+        value_range=value_extremes(first.images) if find_loader(job.loader).own else None,
     )
 
 

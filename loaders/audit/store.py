@@ -26,7 +26,7 @@ from feedbench.loaders.audit.probe import PROBE_VERSION, REFUSED, ProbeLimits
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each, one_chunk_each
-from feedbench.loaders.remote.path import source_path
+from feedbench.loaders.remote.path import RemotePath, source_path
 from feedbench.replacing import replacing
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
@@ -44,9 +44,13 @@ class Store:
 
     @classmethod
     def of(cls, source: str | Path) -> Self:
-        """The store of a source, below `FEEDBENCH_CACHE` or in the user's cache folder."""
-        path = source_path(source).absolute()
-        name = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+        """The store of a source, below `FEEDBENCH_CACHE` or in the user's cache folder.
+
+        It is the same by whatever path or link the source is named.
+        """
+        path = source_path(source)
+        place = path.absolute() if isinstance(path, RemotePath) else os.path.realpath(path)
+        name = hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()
         return cls(cache_folder() / "audits" / name)
 
     @property

@@ -74,6 +74,9 @@ def test_too_few_steps_for_batch_norm_momentum_give_a_warning():
     assert "0.999" in line
     assert "10,000 steps" in line
     assert "has 100" in line
+    assert "--epochs" in line
+    assert "the file of --recipe" in line
+    assert line.endswith("(docs/training.md, Batch normalization)")
 
 
 @pytest.mark.parametrize(

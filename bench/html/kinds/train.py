@@ -42,7 +42,12 @@ from feedbench.bench.quantities import quantity
 from feedbench.bench.results.kinds import TrainingResult
 from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import LOADER, RECIPE, read_training
-from feedbench.bench.training.outcome import dropped_sentence, test_sentence, together_sentence
+from feedbench.bench.training.outcome import (
+    dropped_sentence,
+    guess_sentence,
+    test_sentence,
+    together_sentence,
+)
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
 from feedbench.trainer import ONE
 
@@ -199,6 +204,8 @@ def _test(values: dict[str, Any], folder: Path) -> Iterator[Section]:
     parts: list[Part] = []
     if score := test_sentence(values):
         parts.append(Text(f"{score}.", "verdict"))
+    if guess := guess_sentence(values):
+        parts.append(Text(f"{guess}."))
     if dropped := dropped_sentence(values):
         parts.append(Text(f"{dropped}.", "warning"))
     parts += confusion_parts(values, folder)

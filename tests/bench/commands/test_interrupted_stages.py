@@ -143,7 +143,8 @@ def test_an_interrupted_diagnosis_is_shown_and_reported(interrupted, stage, numb
     done = interrupted(stage, number, DIAGNOSE)
     assert done.code == code
     assert done.errors.splitlines()[-1] == (
-        "feedbench: interrupted; what was measured is in out; to see it again: feedbench show out"
+        "feedbench: interrupted; what was measured is in out; a new run starts from the beginning; "
+        "to see this one again: feedbench show out"
     )
     assert re.search(said, shown_and_reported())
 

@@ -76,9 +76,10 @@ def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, n
     out = tmp_path / "out"
     assert errors.splitlines()[-1].startswith("feedbench: interrupted")
     if len(numbers) == 1:
-        hint = f"to see it again: feedbench show {out}"
+        hint = f"a new run starts from the beginning; to see this one again: feedbench show {out}"
         assert errors.splitlines()[-1].endswith(
-            f"timed blocks: {timed_blocks(out)}, saved in {out}; {hint}"
+            f"timed blocks: {timed_blocks(out)}, saved in {out}, with the best so far in "
+            f"best.toml; {hint}"
         )
         assert "Records: " not in printed
     assert bench.returncode == code
@@ -102,8 +103,8 @@ def test_a_bench_that_is_interrupted_before_its_first_block_says_so(tiny_photos,
         printed, errors = running.communicate()
     assert running.returncode == 130
     assert errors == (
-        f"feedbench: interrupted; timed blocks: 0, saved in {out}; to see it again: feedbench show "
-        f"{out}\n"
+        f"feedbench: interrupted; timed blocks: 0, saved in {out}; a new run starts from the "
+        f"beginning; to see this one again: feedbench show {out}\n"
     )
     assert "No loader can be recommended: no block was timed." in printed
     assert [trial.loader for trial in read_trials(out)] == ["turbo", "keras_pil"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -87,11 +88,27 @@ def test_a_bench_feeds_the_trainer_and_its_winner_trains(beside, tiny_photos):
     assert "Nothing to compare it with: add --loader " in said
     best = tomllib.loads((beside / "bench" / "best.toml").read_text())
     assert (best["loader"], best["settings"]) == (NAME, {"workers": 1})
-    feedbench("train", "photos", "--loader", "bench", "--epochs", 1, "--out", "train")
+    trained = feedbench("train", "photos", "--loader", "bench", "--epochs", 1, "--out", "train")
+    assert trained.splitlines()[-1].startswith("Next: feedbench ")
     result = json.loads((beside / "train" / "training.json").read_text())
     assert result["own"]["file"] == str(beside / "code" / "pipeline.py")
     assert result["test"] is not None
     assert len((beside / "train" / "predictions.csv").read_text().splitlines()) == 1 + 8
+
+
+FULL_RANGE = ["--set", "make_dataset.scale=255", "--consumer", "drain"]
+
+
+def test_the_training_named_after_a_bench_has_the_value_range_of_the_batches(beside, tiny_photos):
+    shutil.copytree(tiny_photos, "photos")
+    chosen = ["--loader", NAME, *FULL_RANGE, "--recipe", "small.toml"]
+    said = feedbench("bench", "photos", *chosen, *SMALL, *QUICK, "--out", "bench")
+    command = next(line for line in said.splitlines() if line.startswith("Next: feedbench "))
+    words = shlex.split(command)[2:]
+    assert words[-2:] == ["--value-range", "0,255"]
+    feedbench(*words, "--epochs", 1, "--out", "train")
+    result = json.loads((beside / "train" / "training.json").read_text())
+    assert result["spec"]["value_range"] == [0, 255]
 
 
 FEEDS = """

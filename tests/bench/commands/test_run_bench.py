@@ -2,13 +2,10 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.commands.options import has_validation
-from feedbench.bench.commands.output import next_line
 from feedbench.bench.commands.run_bench import compare_pixels
 from feedbench.bench.pixels.result import by_choice
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
@@ -61,13 +58,3 @@ def test_without_a_comparison_nothing_is_ranked(uncompared, tmp_path):
 
 def test_without_a_comparison_loaders_are_ranked_if_other_pixels_are_allowed(uncompared):
     assert summarize(uncompared(allowed=True)).winner == 1
-
-
-def test_a_training_is_suggested_only_if_it_can_run(tiny_photos):
-    listed = scan(tiny_photos)
-    assert has_validation(listed)
-    assert not has_validation(listed.only("train"))
-    command = "feedbench train 'my photos' --loader best.toml"
-    assert next_line("my photos", Path("best.toml"), can_train=True) == f"Next: {command}"
-    later = next_line("my photos", Path("best.toml"), can_train=False)
-    assert later == f"Next, once the data have a validation split: {command}"

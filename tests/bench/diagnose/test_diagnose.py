@@ -219,7 +219,7 @@ def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
         os.kill(process.pid, signal.SIGINT)
         printed, error = process.communicate(timeout=300)
     assert process.returncode == 130
-    hint = f"to see it again: feedbench show {folder}"
+    hint = f"a new run starts from the beginning; to see this one again: feedbench show {folder}"
     last = f"feedbench: interrupted; what was measured is in {folder}; {hint}\n"
     assert error.endswith(last)
     record = read_diagnosis(folder / RECORD)

@@ -92,3 +92,10 @@ def test_notes_are_sentences():
     text = said(figures(), notes=["the record could not be written"])
     assert "The record could not be written." in text
     assert fit_lines(None, record(notes=["why"])) == ["Nothing was measured: why."]
+
+
+def test_a_note_that_ends_with_a_period_gets_no_second_one():
+    notes = ["the batches cannot be observed: no such tensor."]
+    assert "The batches cannot be observed: no such tensor." in said(figures(), notes=notes)
+    assert ".." not in said(figures(), notes=notes)
+    assert fit_lines(None, record(notes=notes)) == [f"Nothing was measured: {notes[0]}"]

@@ -149,7 +149,7 @@ def test_while_a_function_gives_nothing_its_line_is_told(manifest, tmp_path, mon
     with silence.lines_through(take):
         check_pixels(job, tmp_path / "log")
     assert lines[0].startswith("feedbench: waits (the pixel check): nothing for ")
-    assert re.search(r"; it stands in pipeline\.py, line 4[01], in waits", lines[0])
+    assert re.search(r"; it is at pipeline\.py, line 4[01], in waits", lines[0])
 
 
 def test_where_nothing_can_be_compared_nothing_is_refused(manifest):

@@ -62,6 +62,16 @@ def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, widt
         assert figure in text, figure
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_the_mark_of_the_winner_is_never_wrapped(trial, width, shown):
+    slow = trial("keras_pil", [400, 420, 600])
+    for length in range(1, 30):
+        settings = {"settings": {"s": "x" * length}}
+        fast = trial("turbo", [1200, 1234, 1260]).model_copy(update=settings)
+        text = shown(summarize([fast, slow]), width)
+        assert "← winner" in text, length
+
+
 def test_a_rate_below_10_keeps_its_digits(trial, shown):
     text = shown(summarize([trial("turbo", [3.5] * 3), trial("keras_pil", [0.5] * 3)]))
     assert "3.50" in text
@@ -236,6 +246,11 @@ def beside_others(trial, before, after):
         (
             (1600, 1733), (0.9, 0.1),
             "while other programs used more: 0.9 of 2 cores, then 0.1",
+            "measure again on a quiet machine.",
+        ),
+        (
+            (1600, 1733), (0.9, -0.04),
+            "while other programs used more: 0.9 of 2 cores, then 0.0",
             "measure again on a quiet machine.",
         ),
     ],

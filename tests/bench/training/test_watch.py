@@ -84,7 +84,7 @@ def test_the_line_in_which_it_hangs_is_named_once_it_does(stream, tmp_path):
     with logged(tmp_path / "log") as log, watch.hangs_told(told.append, log):
         next(stream)
         next(stream)  # returns once something is told
-    assert told[0].startswith("make (batch 2): nothing for 0 s; it stands in hanging.py, line ")
+    assert told[0].startswith("make (batch 2): nothing for 0 s; it is at hanging.py, line ")
     assert told[0].partition(", line ")[2] in ("7, in make", "8, in make")
 
 

@@ -243,9 +243,9 @@ def test_a_function_that_hangs_is_ended_at_its_limit_and_the_line_is_named(
     monkeypatch.setattr(silence, "FIRST_S", 0.0)
     monkeypatch.setattr(silence, "_FACTOR", 1.0)
     (trial,) = run(plan(Choice(loader="stuck.py:make")), manifest, beside, lambda event: None)
-    assert trial.error.startswith("time limit: warm-up did not finish within 120 s; it stands in ")
-    assert re.search(r"in stuck\.py, line [34], in make; see ", trial.error)
-    line = r"feedbench: make \(warm-up\): nothing for \d+ s; it stands in stuck\.py, line [34], "
+    assert trial.error.startswith("time limit: warm-up did not finish within 120 s; it is at ")
+    assert re.search(r"at stuck\.py, line [34], in make; see ", trial.error)
+    line = r"feedbench: make \(warm-up\): nothing for \d+ s; it is at stuck\.py, line [34], "
     assert re.search(line, said)
 
 

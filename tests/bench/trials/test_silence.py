@@ -57,7 +57,7 @@ def test_nothing_is_said_of_imports_at_first_and_the_line_is_looked_for_again(cl
     one = Silence()
     for clock.seconds in range(50):
         one.tell(lambda seconds: silence_line("make", seconds, "p.py" if seconds > 20 else ""))
-    assert capsys.readouterr().err == "feedbench: make: nothing for 21 s; it stands in p.py\n"
+    assert capsys.readouterr().err == "feedbench: make: nothing for 21 s; it is at p.py\n"
     assert silence_line("make", 44, "") == ""
     assert silence_line("make", 45, "").endswith("none of your own Python code is running")
 

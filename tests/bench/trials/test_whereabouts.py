@@ -1,4 +1,4 @@
-"""A process that takes long says where it stands in the user's code, and that it imports there."""
+"""A process that takes long says where it is at the user's code, and that it imports there."""
 
 import os
 import signal

@@ -13,7 +13,6 @@ from importlib.metadata import version
 import pytest
 
 from feedbench.bench.cli import main
-from feedbench.bench.commands.run_tune import resume_command
 from feedbench.bench.environment import usable_cores
 from feedbench.bench.errors import INTERRUPTED, RecordError
 from feedbench.bench.pixels.result import LoaderPixels, PixelComparison, not_compared
@@ -323,19 +322,6 @@ def test_a_killed_search_is_resumed_by_its_own_command(tiny_photos, tmp_path, mo
     assert not after["finished"]
     assert (after["best"], after["findings"]) == (record["best"], record["findings"])
     assert after["seconds"] > record["seconds"]
-
-
-@pytest.mark.parametrize(
-    "given",
-    [["--out", "old"], ["--out=old"], ["--resume", "older"], ["--resume=older"], []],
-    ids=str,
-)
-def test_the_command_to_resume_can_be_copied(given):
-    arguments = ["tune", "my photos", *given, "--set", "turbo.num_threads=1,2"]
-    assert shlex.split(resume_command(arguments, "a folder")) == [
-        *("feedbench", "tune", "--resume", "a folder", "my photos"),
-        *("--set", "turbo.num_threads=1,2"),
-    ]
 
 
 @pytest.mark.parametrize(

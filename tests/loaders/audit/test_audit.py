@@ -423,6 +423,17 @@ def test_facts_of_a_source_are_found_again(photos, monkeypatch, tmp_path):
     assert isinstance(Store.of(photos).facts(), pa.Table)
 
 
+def test_facts_of_a_source_are_found_by_another_path_to_it(photos, monkeypatch, tmp_path):
+    folder = Store.of(photos).folder
+    link = tmp_path / "link"
+    link.symlink_to(photos, target_is_directory=True)
+    assert Store.of(link).folder == folder
+    assert Store.of(link / "ant" / "..").folder == folder
+    monkeypatch.chdir(link)
+    assert Store.of(".").folder == folder
+    assert Store.of(photos / "ant").folder != folder
+
+
 @pytest.mark.parametrize("name", ["facts.parquet", "about.json"])
 @pytest.mark.parametrize(
     "damage",
