@@ -10,6 +10,7 @@ import pytest
 
 from feedbench.bench.environment import began_at, environment, machine, restrict_cores, written_at
 from feedbench.bench.errors import PlanError
+from feedbench.bench.quantities import quantity
 
 needs_affinity = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="the system cannot restrict cores"
@@ -80,7 +81,7 @@ def test_a_record_that_does_not_say_it_has_only_the_date_of_its_file(tmp_path, t
 @needs_affinity
 def test_more_cores_than_available_are_refused():
     count = len(os.sched_getaffinity(0))
-    with pytest.raises(PlanError, match=f"may use only {count} cores; give fewer"):
+    with pytest.raises(PlanError, match=f"may use only {quantity(count, 'core')}; give fewer"):
         restrict_cores(count + 1)
 
 
