@@ -111,9 +111,9 @@ def _expected(target: Target, known: list[Need]) -> Span:
         return Span.exactly(0.0)
 
     def reached(end: Literal["likely", "low", "high"]) -> float:
-        of_rate = [need for need in known if need.unit != "bytes"]
-        shares = [need.has / float(getattr(need.amount, end)) for need in of_rate if need.has]
-        return wanted * min(1.0, *shares, 1.0)
+        needed = ((need, float(getattr(need.amount, end))) for need in known)
+        of_rate = [(need, amount) for need, amount in needed if need.unit != "bytes" and amount]
+        return wanted * min([1.0, *(need.has / amount for need, amount in of_rate if need.has)])
 
     return Span(likely=reached("likely"), low=reached("high"), high=reached("low"))
 

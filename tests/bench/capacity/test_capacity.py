@@ -99,6 +99,15 @@ def test_hosts_add_up_but_each_needs_its_own_cache():
     assert planned["memory, cached files"].amount.likely == pytest.approx(1e11)
 
 
+@pytest.mark.parametrize("likely", [0.0, 0.002])
+def test_a_block_in_which_no_cpu_time_was_counted_limits_nothing(likely):
+    """As of a cached loader of small images: the clock of a process ticks every 10 ms."""
+    idle = COSTS.model_copy(update={"cpu_s": Span(likely=likely, low=0, high=likely)})
+    planned = plan_for(target(cores=4, storage_bytes_per_s=1e10), idle, [])
+    assert planned.images_per_second.high == 8_000
+    assert planned.images_per_second.likely == (pytest.approx(4 * 0.9 / 0.002) if likely else 8_000)
+
+
 def test_shards_are_many_enough_to_share_and_large_enough_to_stream():
     many = plan_for(target(), COSTS, []).shards
     assert many.count >= 8 * 8
