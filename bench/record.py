@@ -26,9 +26,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from feedbench.bench.differences import as_text, differing
 
@@ -87,6 +87,14 @@ class Host(Record):
     disk_queue: Samples = Field([], description="mean number of requests in flight")
     minor_faults_per_s: Counts = Field([], description="page faults served without the disk")
     major_faults_per_s: Counts = Field([], description="page faults that read from the disk")
+
+    @model_validator(mode="after")
+    def _has_samples_of_all_cores_at_once(self) -> Self:
+        counts = {len(samples) for samples in self.cores.values()}
+        if len(counts) > 1:
+            ends = f"{min(counts)} to {max(counts)}"
+            raise ValueError(f"cores: must have as many samples each, got {ends}")
+        return self
 
 
 class TimedBlock(Record):

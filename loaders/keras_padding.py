@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.files import read_file
+from feedbench.loaders.images.decode_path import unseen
 from feedbench.loaders.images.tensorflow import Decoding
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -30,10 +31,10 @@ def long_images(
     rows: Rows, manifest: Manifest, spec: BatchSpec, decoding: Decoding
 ) -> list[ImageError]:
     """An error for each such file among rows that no audit has seen."""
-    if spec.resize != "pad" or manifest.audited:
+    if spec.resize != "pad":
         return []
     faults = []
-    for row in rows.tolist():
+    for row in rows[unseen(manifest)[rows]].tolist():
         path = manifest.path(row)
         height, width, _ = decoding(read_file(path), 0).shape
         if _shrinks_to_nothing(height, width, spec.image_size):

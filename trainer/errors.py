@@ -6,6 +6,7 @@ TrainerError
 │   └── UnknownClassError   a saved model with a class of the user's own
 ├── CheckpointError   a checkpoint that cannot be written, read or resumed
 ├── DevicesError      devices that are not there, or a batch that cannot be divided over them
+├── LargeBatchError   a batch with more images than an epoch
 └── DivergedError     a loss that is NaN or infinite
 """
 
@@ -37,6 +38,16 @@ class CheckpointError(TrainerError):
 
 class DevicesError(TrainerError, ValueError):
     """There are too few devices, or a batch cannot be divided equally over them."""
+
+
+class LargeBatchError(TrainerError):
+    """A batch has more images than an epoch, so that a later epoch would have no step."""
+
+    def __init__(self, batch: int, epoch: int) -> None:
+        super().__init__(
+            f"the loader gave a batch of {batch:,} images, more than the {epoch:,} of an epoch, so "
+            "that a later epoch would have no step; give smaller batches, or use more images"
+        )
 
 
 class DivergedError(TrainerError):

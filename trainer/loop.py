@@ -13,6 +13,7 @@ from typing import Any
 
 from feedbench.trainer.base import BatchLike, NonFiniteLoss, TrainerBase, images_in
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
+from feedbench.trainer.errors import LargeBatchError
 from feedbench.trainer.history import HISTORY, Epoch, accuracy_of, other_metrics, write_history
 from feedbench.trainer.launcher import Logs
 from feedbench.trainer.parts import Parts
@@ -100,7 +101,8 @@ def fit(
 
     Raises:
         TrainingStopped: `stop` returned True; the checkpoint has the position.
-        TrainerError: the loss is not finite, or a checkpoint cannot be written.
+        TrainerError: the loss is not finite, a batch has more images than an epoch, or a checkpoint
+            cannot be written.
     """
     with (
         nullcontext() if checkpoints is None else Writer(checkpoints.folder / CHECKPOINT) as writer
@@ -200,10 +202,15 @@ class _Run:
         asked = perf_counter()
         batch = next(self.batches)
         wait_s = perf_counter() - asked
-        self._locating_loss(lambda: self.trainer.step(batch))
         count = self.length.step_images or images_in(batch)
+<<<<<<< HEAD
         if not self.has_stepped:
             self.has_stepped = self.position.first_of_process = True
+=======
+        if count > self.length.images:
+            raise LargeBatchError(count, self.length.images)
+        self._locating_loss(lambda: self.trainer.step(batch))
+>>>>>>> adv
         self.position.wait_s += wait_s
         self.position.step += 1
         self.position.phase_steps = self.trainer.phase_steps

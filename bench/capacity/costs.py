@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -20,6 +20,8 @@ from feedbench.bench.record import Block, Trial
 
 _STAGES: tuple[PartName, ...] = ("decoding", "transform", "batch copy")
 _BUSY = 0.75  # of the cores in use from which on the rest is what the loader loses on them
+Kept = Literal["files", "pixels"]
+_KEPT: dict[str, Kept] = {"encoded": "files", "decoded": "pixels"}  # by the setting `cache`
 
 
 class Span(BaseModel):
@@ -62,6 +64,8 @@ class Costs(BaseModel):
         read_wait_s: seconds for which one read of the storage waits; None if unknown.
         most_workers: threads or processes that the settings allow a loader on any number of cores;
             None if more cores have more, or if unknown.
+        kept: what the loader keeps in memory from its first epoch on; None if nothing. All other
+            costs are those of a full cache.
         notes: what must be known of the measurement.
         busy: how much of the machine other programs used meanwhile; empty if hardly any or unknown.
     """
@@ -80,6 +84,7 @@ class Costs(BaseModel):
     cold_rate: float | None = None
     read_wait_s: float | None = None
     most_workers: PositiveInt | None = None
+    kept: Kept | None = None
     notes: list[str] = []
     busy: str = ""
 
@@ -118,6 +123,8 @@ def costs_of_diagnosis(record: DiagnosisRecord, bytes_per_value: int = 1) -> Cos
         cold_rate=median_rate(cold) if cold else None,
         read_wait_s=rates.read_wait_s if rates and cold and record.cache_state == "cold" else None,
         most_workers=record.most_workers,
+        kept=_KEPT.get(str(record.settings.get("cache"))),
+        notes=_prepared_notes(record.loader, record.settings),
         busy=busy(record),
     )
 
@@ -161,24 +168,28 @@ def costs_of_trial(
         cold_rate=median(best.rates) if best else None,
         read_wait_s=1 / median(single.rates) if single else None,
         most_workers=most_workers,
-        notes=_trial_notes(trial),
+        kept=_KEPT.get(str(trial.settings.get("cache"))),
+        notes=[*_trial_notes(trial), *_prepared_notes(trial.loader, trial.settings)],
         busy=busy_text([trial]),
     )
 
 
 def _trial_notes(trial: Trial) -> list[str]:
-    notes = []
-    if trial.consumer != "drain":
-        notes.append(
-            f"The loader was timed with the consumer {trial.consumer}, so its rate alone may be "
-            "higher, and its CPU time includes passing batches on."
-        )
-    if trial.settings.keys() & {"cache", "pack"}:
-        notes.append(
-            f"{trial.loader} reads prepared images, but the storage figures are those of the "
-            "original files."
-        )
-    return notes
+    if trial.consumer == "drain":
+        return []
+    return [
+        f"The loader was timed with the consumer {trial.consumer}, so its rate alone may be "
+        "higher, and its CPU time includes passing batches on."
+    ]
+
+
+def _prepared_notes(loader: str, settings: Mapping[str, object]) -> list[str]:
+    """Say so if a loader reads images that were prepared on the disk."""
+    if settings.get("cache") not in ("disk", "packed") and "pack" not in settings:
+        return []
+    return [
+        f"{loader} reads prepared images, but the storage figures are those of the original files."
+    ]
 
 
 def _cpu_s(blocks: Sequence[Block]) -> Span:

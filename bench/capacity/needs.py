@@ -23,7 +23,8 @@ class Need(BaseModel):
     Attributes:
         amount: what is needed of it, over all hosts.
         has: what there is of it; None if unknown.
-        is_required: False for what is only needed in one way of several, such as a cache.
+        is_required: False for what is only needed in one way of several, such as a cache that the
+            loader does not have.
         how: where the figure comes from.
     """
 
@@ -89,12 +90,13 @@ def plan_for(target: Target, costs: Costs, assumptions: list[str]) -> CapacityPl
         *_storage(target, costs),
         *_network(target, costs),
     ]
-    known = [need for need in needs if need.is_required and need.use is not None]
+    memory = _memory(target, costs)
+    known = [need for need in (*needs, *memory) if need.is_required and need.use is not None]
     first = max(known, key=lambda need: need.use or 0.0, default=None)
     return CapacityPlan(
         target=target,
         measured=costs,
-        needs=[*needs, *_memory(target, costs)],
+        needs=[*needs, *memory],
         shards=_shards(target, costs),
         limit=first.resource if first else None,
         images_per_second=_expected(target, known),
@@ -103,11 +105,15 @@ def plan_for(target: Target, costs: Costs, assumptions: list[str]) -> CapacityPl
 
 
 def _expected(target: Target, known: list[Need]) -> Span:
+    """Return the rate; 0 if a cache does not fit into memory, which the loader then refuses."""
     wanted = target.images_per_second
+    if any(need.unit == "bytes" and (need.use or 0.0) > 1 for need in known):
+        return Span.exactly(0.0)
 
     def reached(end: Literal["likely", "low", "high"]) -> float:
-        shares = [need.has / float(getattr(need.amount, end)) for need in known if need.has]
-        return wanted * min(1.0, *shares, 1.0)
+        needed = ((need, float(getattr(need.amount, end))) for need in known)
+        of_rate = [(need, amount) for need, amount in needed if need.unit != "bytes" and amount]
+        return wanted * min([1.0, *(need.has / amount for need, amount in of_rate if need.has)])
 
     return Span(likely=reached("likely"), low=reached("high"), high=reached("low"))
 
@@ -165,9 +171,9 @@ def _workers(target: Target, costs: Costs) -> list[Need]:
 
 def _storage(target: Target, costs: Costs) -> list[Need]:
     rate, size = target.images_per_second, target.bytes_per_image
-    fits = _fit_into_memory(target)
+    once = _why_read_once(target, costs)
     measured = costs.cold_rate * size if costs.cold_rate else None
-    when = "first epoch only: the files fit into half of the memory" if fits else "every epoch"
+    when = f"first epoch only: {once}" if once else "every epoch"
     reads = Span(
         likely=rate, low=rate * size / _STREAMED, high=rate * max(1, ceil(size / _READ_AHEAD))
     )
@@ -177,7 +183,7 @@ def _storage(target: Target, costs: Costs) -> list[Need]:
             unit="bytes/s",
             amount=Span.exactly(rate * size),
             has=target.storage_bytes_per_s or measured,
-            is_required=not fits,
+            is_required=not once,
             how=f"{size / 1e3:,.0f} kB per image, {when}",
         ),
         Need(
@@ -185,7 +191,7 @@ def _storage(target: Target, costs: Costs) -> list[Need]:
             unit="reads/s",
             amount=Span(likely=reads.likely, low=min(reads.low, rate), high=reads.high),
             has=costs.cold_rate if target.storage_bytes_per_s is None else None,
-            is_required=not fits,
+            is_required=not once,
             how="one per file; fewer in shards that are read in order",
         ),
     ]
@@ -201,13 +207,16 @@ def _storage(target: Target, costs: Costs) -> list[Need]:
     return needs
 
 
-def _fit_into_memory(target: Target) -> bool:
-    """Whether the system keeps all files in memory, so that only the first epoch reads them."""
-    return target.images * target.bytes_per_image < (target.memory_bytes or 0) / 2
+def _why_read_once(target: Target, costs: Costs) -> str:
+    """Return why only the first epoch reads the files; empty if every epoch does."""
+    if costs.kept:
+        return f"the loader keeps the {costs.kept} in memory"
+    fit = target.images * target.bytes_per_image < (target.memory_bytes or 0) / 2
+    return "the files fit into half of the memory" if fit else ""
 
 
 def _network(target: Target, costs: Costs) -> list[Need]:
-    rate, fits = target.images_per_second, _fit_into_memory(target)
+    rate, once = target.images_per_second, _why_read_once(target, costs)
     has = target.network_bits_per_s * target.hosts if target.network_bits_per_s else None
     pixels = 3 * costs.image_size**2 * costs.bytes_per_value
     return [
@@ -216,8 +225,8 @@ def _network(target: Target, costs: Costs) -> list[Need]:
             unit="bits/s",
             amount=Span.exactly(rate * target.bytes_per_image * 8),
             has=has,
-            is_required=has is not None and not fits,
-            how="if the files are not on local disks" + (", first epoch only" if fits else ""),
+            is_required=has is not None and not once,
+            how="if the files are not on local disks" + (", first epoch only" if once else ""),
         ),
         Need(
             resource="network, service",
@@ -231,19 +240,25 @@ def _network(target: Target, costs: Costs) -> list[Need]:
 
 
 def _memory(target: Target, costs: Costs) -> list[Need]:
+    """The caches; that of the loader is required, once for each accelerator of a host."""
     decoded = target.images * 3 * costs.image_size**2
     sizes = {
         "memory, cached files": (target.images * target.bytes_per_image, "per host"),
         "memory, cached pixels": (decoded, "per host, uint8; also the size of a pack of arrays"),
         "memory, float32 pixels": (4 * decoded, "per host"),
     }
+    loaders = ceil(target.count / target.hosts)
+    kept = f"memory, cached {costs.kept}"
+    if kept in sizes:
+        each = "" if loaders == 1 else f", by each of {loaders} loaders"
+        sizes[kept] = (loaders * sizes[kept][0], f"per host: kept by {costs.loader}{each}")
     return [
         Need(
             resource=name,
             unit="bytes",
             amount=Span.exactly(size),
             has=target.memory_bytes,
-            is_required=False,
+            is_required=name == kept,
             how=how,
         )
         for name, (size, how) in sizes.items()

@@ -138,6 +138,7 @@ def read_images(
 
     Raises:
         NotComparable: an own loader gives no rows, not all of them, or other images.
+        LoaderError: a file cannot be read, or an image holds NaN or infinity.
     """
     side, own = spec.image_size, find_loader(choice.loader).own
     if own is not None and not own.takes("manifest"):
@@ -153,8 +154,25 @@ def read_images(
         error_budget=1.0,
     ) as stream:
         for batch in _comparable(stream, len(manifest), spec) if own else stream:
-            levels[batch.rows] = _levels(np.asarray(batch.images), spec)
+            pixels = np.asarray(batch.images)
+            _check_finite(pixels, batch.rows, manifest)
+            levels[batch.rows] = _levels(pixels, spec)
     return levels
+
+
+def _check_finite(pixels: NDArray[Any], rows: Any, manifest: Manifest) -> None:
+    """Refuse images that a training would turn into a loss of NaN.
+
+    Raises:
+        LoaderError: an image holds NaN or infinity.
+    """
+    finite = np.isfinite(pixels).all(axis=(1, 2, 3))
+    if not finite.all():
+        row = int(np.asarray(rows)[np.argmin(finite)])
+        raise LoaderError(
+            f"{printable(manifest.path(row))}: row {row}: the loader gives NaN or infinity in its "
+            "pixels; fix the loader"
+        )
 
 
 def _comparable(stream: Stream, images: int, spec: BatchSpec) -> Iterator[Batch]:

@@ -34,7 +34,7 @@ class _Model(BaseModel):
 
 class _Epoch(_Model):
     epoch: int
-    images: int = Field(ge=0)
+    images: int = Field(gt=0)
     train_s: float = Field(gt=0)
     wait_s: float | None = None
     learning_rate: float | None = None
@@ -141,8 +141,17 @@ class _Training(_Model):
 
 def fault(values: dict[str, Any]) -> str:
     """Return what is wrong with the contents of a training.json; empty if nothing is."""
+    return _fault(_Training, values)
+
+
+def fault_of_epoch(values: dict[str, Any]) -> str:
+    """Return what is wrong with one of its epochs; empty if nothing is."""
+    return _fault(_Epoch, values)
+
+
+def _fault(model: type[_Model], values: dict[str, Any]) -> str:
     try:
-        _Training.model_validate(values)
+        model.model_validate(values)
     except ValidationError as error:
         return explain(error)
     return ""

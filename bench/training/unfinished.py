@@ -12,6 +12,7 @@ from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import LOADER, RECIPE, read_recipe
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
+from feedbench.bench.training.shape import fault_of_epoch
 from feedbench.trainer import HISTORY, Recipe
 
 _WHOLE = ("epoch", "images")
@@ -70,7 +71,10 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
 def _epoch(line: dict[str, str]) -> dict[str, Any]:
     values = {name: _number(name, text) for name, text in line.items() if text != ""}
     metrics = {name: values.pop(name) for name in [*values] if name not in _EPOCH}
-    return {**{name: values[name] for name in _EPOCH}, "metrics": metrics}
+    epoch = {**{name: values[name] for name in _EPOCH}, "metrics": metrics}
+    if fault := fault_of_epoch(epoch):
+        raise ValueError(fault)
+    return epoch
 
 
 def _number(name: str, text: str) -> float | int | None:

@@ -25,7 +25,7 @@ from statistics import mean
 from feedbench.bench.analysis.compare import ERROR_RATE
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, Finding, Outcome, Race, Standing
-from feedbench.bench.tune.rounds import Rounds
+from feedbench.bench.tune.rounds import Results, Rounds
 from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
 from feedbench.loaders import find_loader
 
@@ -113,19 +113,23 @@ class Search:
     def measure_best(self, blocks: Callable[[], int]) -> None:
         """Time the best alone, until it has enough blocks that it was not chosen by.
 
+        One that fails again, or comes to use too much memory, is replaced by the runner-up.
+
         Args:
-            blocks: returns how many it has.
+            blocks: returns how many the best has.
 
         Raises:
             Exception: whatever `rounds` raises, such as at the end of the budget.
         """
         self.is_measuring = True
-        while self.best is not None and blocks() < MEASURED_ROUNDS:
+        while (best := self.best) is not None and blocks() < MEASURED_ROUNDS:
             left = MEASURED_ROUNDS - blocks()
-            self._on_round(Standing("the rate of the best", self.best, (self.best,), left))
-            _, results = self._rounds.time([self.best])
-            if isinstance(results[str(self.best)], str):
-                return
+            self._on_round(Standing("the rate of the best", best, (best,), left))
+            _, results = self._rounds.time([best])
+            try:
+                self._check(best, results)
+            except _BestLost as loss:
+                self._fall_back([], loss)
 
     def _choose_first(self, defaults: Sequence[Choice]) -> list[Choice]:
         """Choose the default that looks fastest; return all that run."""
@@ -230,20 +234,27 @@ class Search:
         for choice in running:
             if choice not in race.running:
                 self._end(choice)
+        self._check(race.best, results)
+
+    def _check(self, best: Choice, results: Results) -> None:
+        """Note what failed in a round.
+
+        Raises:
+            _BestLost: the best has failed again, or may not win any more.
+        """
         for name, rate in results.items():
             if isinstance(rate, str):
                 self._failures[name] = self._failures.get(name, 0) + 1
-        if self._failures.get(str(race.best), 0) > 1:
-            raise _BestLost("failed", str(results[str(race.best)]))
-        if reason := self._refusal(race.best):
+        if self._failures.get(str(best), 0) > 1:
+            raise _BestLost("failed", str(results[str(best)]))
+        if reason := self._refusal(best):
             raise _BestLost("refused", reason)
 
     def _fall_back(self, running: list[Choice], loss: _BestLost) -> list[Choice]:
         """Replace the lost best by what comes closest to it; return the defaults that are left."""
         lost, race = self._best, self._race_now
         assert lost is not None
-        assert race is not None
-        for choice in (lost, *race.challengers):
+        for choice in (lost, *(race.challengers if race else ())):
             self._end(choice)
         self._best = None
         running = [choice for choice in running if choice != lost]
@@ -254,11 +265,11 @@ class Search:
         self._report_without_pairs(lost, self._best or lost, loss.outcome, str(loss))
         return running
 
-    def _runner_up(self, lost: Choice, race: Race) -> Choice | None:
+    def _runner_up(self, lost: Choice, race: Race | None) -> Choice | None:
         """Return the fastest of what the lost configuration was compared with, if any may win."""
         rivals = [
             (finding.ratio.value, finding.choice)
-            for finding in (*self.findings, *race.findings(None))
+            for finding in (*self.findings, *(race.findings(None) if race else ()))
             if finding.against == lost and finding.ratio and finding.outcome in _RAN
         ]
         rivals += [

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from feedbench.loaders.capabilities import AuditColumn
-from feedbench.loaders.errors import SpecError
+from feedbench.loaders.errors import SpecError, printable
 from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.spec import BatchSpec
@@ -46,7 +46,8 @@ def pillow_decode_paths(
     """
     if not manifest.audited:
         return _unaudited(manifest, spec)
-    plain = _plain_for_pillow(manifest.table, spec)
+    _check_orientations(manifest, spec)
+    plain = _plain_for_pillow(manifest.table, spec) | unseen(manifest)
     if by_others:
         plain &= _filled(manifest.table["same_pixels"], True)
     return np.where(plain, PLAIN, PILLOW).astype(np.int8)
@@ -56,6 +57,7 @@ def tensorflow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     """int8 `[rows]`: TensorFlow's decoder with 3 channels, with 4 or with 1; or Pillow."""
     if not manifest.audited:
         return _unaudited(manifest, spec)
+    _check_orientations(manifest, spec)
     table = manifest.table
     paths = np.full(len(manifest), PILLOW, np.int8)
     decodable = _filled(pc.is_null(table["tensorflow"]), True)
@@ -72,8 +74,15 @@ def tensorflow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     only_tensorflow = decodable & _filled(pc.is_valid(table["pillow"]), False)
     paths[only_tensorflow] = np.where(decoded_with_alpha, ALPHA, PLAIN)[only_tensorflow]
     paths[decodable & _is_format(table, ["JXL"]) & is_grey] = GREY
-    paths[_unseen(table)] = PLAIN
+    paths[unseen(manifest)] = PLAIN
     return paths
+
+
+def unseen(manifest: Manifest) -> NDArray[np.bool_]:
+    """Boolean `[rows]`: files that no audit has read as they are now."""
+    if not manifest.audited:
+        return np.ones(len(manifest), np.bool_)
+    return _filled(pc.is_null(manifest.table["bytes"]), True)
 
 
 def orientations_to_undo(
@@ -92,6 +101,22 @@ def _unaudited(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     return np.full(len(manifest), PLAIN, np.int8)
 
 
+def _check_orientations(manifest: Manifest, spec: BatchSpec) -> None:
+    """Refuse to turn photos of which some are newer than the scan.
+
+    Raises:
+        SpecError: the orientation of a row is unknown.
+    """
+    unknown = np.flatnonzero(unseen(manifest))
+    if spec.orientation == "apply" and len(unknown):
+        name = printable(manifest.name(int(unknown[0])))
+        others = f" (as are {len(unknown) - 1:,} others)" if len(unknown) > 1 else ""
+        raise SpecError(
+            f"orientation='apply' needs the EXIF orientation of each file, and {name} is new or "
+            f"changed since the scan{others}: run feedbench scan again, or use orientation='ignore'"
+        )
+
+
 def _same_colours(table: pa.Table) -> NDArray[np.bool_]:
     """Where TensorFlow decodes to the same 3 channels as Pillow; not so for palettes in a BMP."""
     common = _is_format(table, ["JPEG", "MPO", "PNG", "GIF", "WEBP"])
@@ -107,12 +132,7 @@ def _plain_for_pillow(table: pa.Table, spec: BatchSpec) -> NDArray[np.bool_]:
         upright |= ~_is_format(table, ["TIFF"])
     deep = _numbers(table, "bits", 8) > 8
     plain: NDArray[np.bool_] = upright & ~deep & ~_filled(table["alpha"], False)
-    return plain | _unseen(table)
-
-
-def _unseen(table: pa.Table) -> NDArray[np.bool_]:
-    """Rows that no audit has seen yet."""
-    return _filled(pc.is_null(table["bytes"]), True)
+    return plain
 
 
 def _is_format(table: pa.Table, formats: list[str]) -> NDArray[np.bool_]:

@@ -6,7 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
-from feedbench.loaders import file_stamps, scan, unscanned_rows, without_stale_facts
+from feedbench.loaders import (
+    BatchSpec,
+    SpecError,
+    file_stamps,
+    open_loader,
+    scan,
+    unscanned_rows,
+    without_stale_facts,
+)
 
 
 @pytest.fixture
@@ -38,6 +46,17 @@ def test_facts_of_changed_files_are_dropped_and_no_others(photos, manifest):
 def test_facts_of_files_that_are_gone_are_kept(photos, manifest):
     shutil.rmtree(photos)
     assert without_stale_facts(manifest) is manifest
+
+
+@pytest.mark.parametrize("name", ["keras_pil", "keras_directory", "tf_data", "turbo"])
+def test_photos_that_changed_since_the_scan_are_not_left_as_stored(photos, manifest, name):
+    """Nobody has read how they are to be turned."""
+    os.utime(photos / "bee" / "03.jpg", ns=(0, 1))
+    fresh = without_stale_facts(manifest)
+    spec = BatchSpec(batch_size=4, image_size=32, orientation="apply")
+    with pytest.raises(SpecError, match=r"bee/03\.jpg is new or changed since the scan: run"):
+        open_loader(name, fresh, spec)
+    open_loader(name, fresh, spec.model_copy(update={"orientation": "ignore"})).close()
 
 
 def test_files_without_a_status_have_none(photos):

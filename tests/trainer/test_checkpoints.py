@@ -14,8 +14,13 @@ from short_network import SHORT
 
 from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
+<<<<<<< HEAD
 from feedbench.trainer.errors import CheckpointError
 from feedbench.trainer.loop import CheckpointPolicy, Length, TrainingStopped, fit
+=======
+from feedbench.trainer.errors import CheckpointError, LargeBatchError
+from feedbench.trainer.loop import CheckpointPolicy, Length, fit
+>>>>>>> adv
 from feedbench.trainer.saved_model import read_facts
 
 SIDE, BATCH = 32, 4
@@ -95,6 +100,14 @@ def test_the_best_network_survives_a_worse_epoch(trainer, tmp_path):
     assert np.allclose(best((noise(7).images + 1) * 127.5), probabilities, atol=1e-4)
     assert not np.allclose(trainer._network(noise(7).images), probabilities, atol=1e-4)
     assert read_facts(tmp_path / "best.keras") == {"classes": ["no", "yes"]}
+
+
+def test_a_batch_that_is_larger_than_an_epoch_is_refused_at_once(trainer, tmp_path):
+    """Later epochs would have no step, and no rate."""
+    training = trained(trainer, tmp_path, lambda predicted: predicted, images=BATCH - 1, epochs=3)
+    expected = f"a batch of {BATCH} images, more than the {BATCH - 1} of an epoch"
+    with pytest.raises(LargeBatchError, match=expected):
+        next(training)
 
 
 def test_an_epoch_whose_validation_fails_is_not_lost(trainer, tmp_path):

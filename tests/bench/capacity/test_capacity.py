@@ -99,6 +99,15 @@ def test_hosts_add_up_but_each_needs_its_own_cache():
     assert planned["memory, cached files"].amount.likely == pytest.approx(1e11)
 
 
+@pytest.mark.parametrize("likely", [0.0, 0.002])
+def test_a_block_in_which_no_cpu_time_was_counted_limits_nothing(likely):
+    """As of a cached loader of small images: the clock of a process ticks every 10 ms."""
+    idle = COSTS.model_copy(update={"cpu_s": Span(likely=likely, low=0, high=likely)})
+    planned = plan_for(target(cores=4, storage_bytes_per_s=1e10), idle, [])
+    assert planned.images_per_second.high == 8_000
+    assert planned.images_per_second.likely == (pytest.approx(4 * 0.9 / 0.002) if likely else 8_000)
+
+
 def test_shards_are_many_enough_to_share_and_large_enough_to_stream():
     many = plan_for(target(), COSTS, []).shards
     assert many.count >= 8 * 8
@@ -229,3 +238,33 @@ def test_as_many_workers_as_cores_are_no_limit_of_their_own():
     need = needs(plan_for(target(), four, []))["workers of the loader"]
     assert need.amount.likely == pytest.approx(8_000 * 4 / 1_800)
     assert need.has == 8 * 8
+
+
+def test_the_cache_of_a_loader_needs_memory_for_each_accelerator_and_no_storage():
+    """120 GB of pixels, for 4 of 8 accelerators on each of two hosts."""
+    cached = COSTS.model_copy(update={"kept": "pixels"})
+    enough = plan_for(target(hosts=2, memory_bytes=5e11), cached, [])
+    memory = needs(enough)["memory, cached pixels"]
+    assert (memory.amount.likely, memory.is_required) == (pytest.approx(4.8e11), True)
+    assert "first epoch only: the loader keeps" in needs(enough)["storage bandwidth"].how
+    assert enough.images_per_second.likely == 8_000  # the storage delivers 5,000
+    short = plan_for(target(hosts=2, memory_bytes=4e11), cached, [])
+    assert verdict(short).startswith("The limit is memory, cached pixels: expected are 0 of 8,000")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept", "notes"),
+    [
+        ({"cache": "none"}, None, 0),
+        ({"cache": "encoded"}, "files", 0),
+        ({"cache": "decoded"}, "pixels", 0),
+        ({"cache": "disk"}, None, 1),
+        ({"pack": "packed"}, None, 1),
+    ],
+)
+def test_what_a_loader_keeps_is_known_of_a_trial_and_of_a_diagnosis(settings, kept, notes):
+    found = read_result(DIAGNOSIS)
+    assert isinstance(found, DiagnosisResult)
+    of_diagnosis = costs_of_diagnosis(found.record.model_copy(update={"settings": settings}))
+    for costs in (costs_of_trial(timed(settings=settings), 4), of_diagnosis):
+        assert (costs.kept, len(costs.notes)) == (kept, notes)

@@ -62,6 +62,12 @@ PIPELINE = """
 
     def fails(manifest):
         raise ValueError("no [luck]")
+
+    def holes(manifest, batch_size, image_size, spec):
+        for images, labels, rows in batches(manifest, batch_size, image_size):
+            levels = images * np.float32(spec.scale) + np.float32(spec.offset)
+            levels[1, 0, 0] = np.nan
+            yield levels, labels, rows
     """
 
 
@@ -107,6 +113,16 @@ def _only_what_could_have_been_compared_is_refused(comparison, choices):
     accepted = {"same", "without_rows", "part", "flat", "from_data"}
     assert ranked == able == {"keras_pil", *(f"pipeline.py:{name}" for name in accepted)}
     assert verdict(comparison).startswith("Other pixels than keras_pil: pipeline.py:brighter. Not ")
+
+
+def test_pixels_that_are_no_numbers_are_not_taken_for_black_ones(manifest):
+    """One of 1,024 pixels would be within the tolerance, and the loss of a training NaN."""
+    comparison = compare([Choice(loader="keras_pil"), *own("holes")], manifest, SPEC)
+    holes = comparison.loaders[1]
+    assert (holes.within, holes.comparable) == (None, True)
+    assert holes.error == (
+        f"{manifest.path(1)}: row 1: the loader gives NaN or infinity in its pixels; fix the loader"
+    )
 
 
 def test_versions_of_one_file_in_two_folders_are_told_apart(manifest, tmp_path):

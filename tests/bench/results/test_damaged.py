@@ -209,6 +209,16 @@ def test_the_limits_of_a_machine_with_an_infinite_rate_are_refused_in_one_line(c
     check(raised.value, path)
 
 
+def test_a_core_with_fewer_samples_than_others_is_refused_in_one_line(copies):
+    record = RESULTS / "diagnose-clothing" / "two-cores" / "diagnosis-record.json"
+    base, path, (value,) = copies(record)
+    part = next(n for n, one in enumerate(value["parts"]) if one["blocks"][0].get("host"))
+    damage = Damage(("parts", part, "blocks", 0, "host", "cores", "0"), [0.5])
+    write(path, [damaged(value, damage)])
+    with pytest.raises(BenchError, match="cores: must have as many samples each, got 1 to 3"):
+        use(path, base)
+
+
 def numbers(value: Any) -> list[tuple[str | int, ...]]:
     """Return the places of all fractions among `places`."""
     found = []

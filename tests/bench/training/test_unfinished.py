@@ -65,6 +65,15 @@ def test_a_report_takes_it(folder, epochs):
     assert f"complete epochs: {epochs} of 5" in report.headline.sentence
 
 
+@pytest.mark.parametrize("values", [{"images": 0}, {"train_s": 0.0}, {"train_s": math.nan}])
+def test_an_epoch_without_a_rate_is_refused_in_one_line(folder, values):
+    write_history([epoch(1), epoch(2, **values)], folder / HISTORY)
+    (name,) = values
+    wrong = rf"history\.csv: not the history of a training: {name}: input should be"
+    with pytest.raises(RecordError, match=wrong):
+        read_result(folder)
+
+
 def test_a_damaged_history_is_one_line(folder):
     (folder / HISTORY).write_text("epoch,images\n1,many\n")
     with pytest.raises(RecordError, match=r"history\.csv: not the history of a training"):

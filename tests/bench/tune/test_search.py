@@ -205,6 +205,45 @@ def test_a_best_that_comes_to_use_too_much_memory_is_replaced_by_the_runner_up()
     assert search.best != TURBO
 
 
+@pytest.mark.parametrize(("times", "is_kept"), [(1, True), (1_000, False)])
+def test_a_best_that_fails_again_while_it_is_timed_alone_is_replaced(times, is_kept):
+    killed = []
+
+    def rule(choice):
+        if killed and str(choice) == killed[0] and len(killed) <= times:
+            killed.append("once more")
+            return "killed"
+        return independent_gains(choice)
+
+    bench = FakeBench(rule)
+    search = bench.searched()
+    found, rounds = search.best, len(bench.rounds)
+    killed.append(str(found))
+
+    def blocks():
+        """The blocks of the best that are neither of the search nor have failed."""
+        first, name = max(rounds, search.chosen_round), str(search.best)
+        new = [bench.rounds[index].get(name) for index in range(first, len(bench.rounds))]
+        return sum(isinstance(rate, float) for rate in new)
+
+    search.measure_best(blocks)
+    assert (search.best == found) is is_kept
+    assert blocks() == MEASURED_ROUNDS
+    lost = [finding.choice for finding in search.findings if finding.outcome == "failed"]
+    assert lost == ([] if is_kept else [found])
+
+
+def test_a_best_that_comes_to_use_too_much_memory_alone_is_replaced():
+    bench = FakeBench(independent_gains)
+    refused = []
+    search = bench.search(lambda choice: "memory" if choice in refused else "")
+    search.run(DEFAULTS)
+    refused.append(search.best)
+    search.measure_best(lambda: 0 if search.best in refused else MEASURED_ROUNDS)
+    assert search.best not in (None, *refused)
+    assert search.findings[-1].outcome == "refused"
+
+
 def test_if_the_first_choice_fails_at_once_another_loader_is_chosen():
     def rule(choice):
         calls[0] += choice == TURBO

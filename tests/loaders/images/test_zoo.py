@@ -1,5 +1,7 @@
 """Every format gives the right image in every loader; damaged files are named."""
 
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,15 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from feedbench.loaders import LOADERS, BatchSpec, ImageError, SpecError, open_loader, scan
+from feedbench.loaders import (
+    LOADERS,
+    BatchSpec,
+    ImageError,
+    SpecError,
+    open_loader,
+    scan,
+    without_stale_facts,
+)
 from feedbench.loaders.images.tensorflow import jxl_picture
 from feedbench.loaders.selection import bad_rows, usable
 
@@ -101,12 +111,20 @@ def test_keras_directory_pads_what_keras_itself_cannot(audited, orientation):
     assert np.abs(images[b"30000x200.png"] - expected[b"30000x200.png"]).max() <= 1
 
 
-def test_an_image_that_keras_cannot_pad_is_named_where_no_scan_has_seen_it(zoo, tmp_path):
+@pytest.mark.parametrize("of_others", [False, True])
+def test_an_image_that_keras_cannot_pad_is_named_where_no_scan_has_seen_it(
+    zoo, tmp_path, with_facts, of_others
+):
     (tmp_path / "any").mkdir()
-    (tmp_path / "any" / "long.png").symlink_to(zoo.root / "any" / "30000x200.png")
+    long = shutil.copy(zoo.root / "any" / "30000x200.png", tmp_path / "any" / "long.png")
+    manifest = scan(tmp_path)
+    if of_others:  # of all files, before this one was replaced
+        manifest = with_facts(manifest)
+        os.utime(long, ns=(0, 1))
+        manifest = without_stale_facts(manifest)
     spec = BatchSpec(batch_size=1, image_size=SIDE, resize="pad")
     with (
-        open_loader("keras_directory", scan(tmp_path), spec, epochs=1) as stream,
+        open_loader("keras_directory", manifest, spec, epochs=1) as stream,
         pytest.raises(ImageError, match="it pads no image of 30,000 × 200 pixels"),
     ):
         next(stream)
