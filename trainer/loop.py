@@ -203,14 +203,11 @@ class _Run:
         batch = next(self.batches)
         wait_s = perf_counter() - asked
         count = self.length.step_images or images_in(batch)
-<<<<<<< HEAD
-        if not self.has_stepped:
-            self.has_stepped = self.position.first_of_process = True
-=======
         if count > self.length.images:
             raise LargeBatchError(count, self.length.images)
         self._locating_loss(lambda: self.trainer.step(batch))
->>>>>>> adv
+        if not self.has_stepped:
+            self.has_stepped = self.position.first_of_process = True
         self.position.wait_s += wait_s
         self.position.step += 1
         self.position.phase_steps = self.trainer.phase_steps

@@ -14,13 +14,8 @@ from short_network import SHORT
 
 from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
-<<<<<<< HEAD
-from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.loop import CheckpointPolicy, Length, TrainingStopped, fit
-=======
 from feedbench.trainer.errors import CheckpointError, LargeBatchError
-from feedbench.trainer.loop import CheckpointPolicy, Length, fit
->>>>>>> adv
+from feedbench.trainer.loop import CheckpointPolicy, Length, TrainingStopped, fit
 from feedbench.trainer.saved_model import read_facts
 
 SIDE, BATCH = 32, 4
