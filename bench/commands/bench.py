@@ -10,7 +10,7 @@ import typer
 
 from feedbench.bench.analysis.augment_costs import with_augment_trials
 from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
-from feedbench.bench.commands.devices import cpu_note, used_devices
+from feedbench.bench.commands.devices import used_devices, warn_of_cpu
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.next_step import CommandLine
 from feedbench.bench.commands.option_values import parse_set
@@ -153,8 +153,7 @@ def bench(
     check_feasible(plan.spec, manifest, loaders, trained, plan.devices)
     check_state(state, manifest)
     folder = result_folder(out, "bench")
-    if note := cpu_note(plan, sys.argv[1:]):
-        console(to_errors=True).print(note, style="yellow", markup=False, soft_wrap=True)
+    warn_of_cpu(plan.consumer, plan.recipe, plan.devices)
     done = measure_and_show(
         plan, manifest, folder, json, left_out, tensorboard=tensorboard, confirm=old is None
     )

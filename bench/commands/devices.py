@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from feedbench.bench.commands.again import with_consumer
 from feedbench.bench.commands.model_options import OptionValues
-from feedbench.bench.plan.plan import Plan, Suite
+from feedbench.bench.commands.output import console
+from feedbench.bench.plan.plan import Suite
 from feedbench.trainer import ALL, ONE, Recipe, check_count, device_count, is_of_cpu
 
 _EMULATED = "emulated:a100"  # as an example
@@ -36,20 +38,26 @@ def used_devices(devices: str) -> str:
     return devices
 
 
-def cpu_note(plan: Plan, arguments: Sequence[str]) -> str:
-    """Return a line if each block trains on the CPU, since no GPU was found; empty otherwise.
+def warn_of_cpu(consumer: str, recipe: Recipe, devices: str = ONE) -> None:
+    """Print a line on standard error if this command trains on the CPU for want of a GPU."""
+    if note := cpu_note(consumer, recipe, devices, sys.argv[1:]):
+        console(to_errors=True).print(note, style="yellow", markup=False, soft_wrap=True)
+
+
+def cpu_note(consumer: str, recipe: Recipe, devices: str, arguments: Sequence[str]) -> str:
+    """Return a line if batches are trained on by the CPU, since no GPU was found; else empty.
 
     Args:
         arguments: of the command line, which the suggested command repeats.
     """
     from feedbench.bench.meters.gpu import find_gpus
 
-    if plan.consumer != "train" or is_of_cpu(plan.devices) or find_gpus():
+    if consumer != "train" or is_of_cpu(devices) or find_gpus():
         return ""
-    network, built_in = plan.recipe.network, Recipe()
-    is_full = (network, plan.recipe.alpha) == (built_in.network, built_in.alpha)
+    network, built_in = recipe.network, Recipe()
+    is_full = (network, recipe.alpha) == (built_in.network, built_in.alpha)
     return (
-        f"No NVIDIA GPU was found: every block trains {network} on the CPU, where a step may take "
+        f"No NVIDIA GPU was found: {network} is trained on the CPU, where a step may take "
         f"seconds. {_SMALLER if is_full else ''}To emulate a GPU instead: "
         f"{with_consumer(arguments, _EMULATED)}"
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.devices import chosen_devices
+from feedbench.bench.commands.devices import chosen_devices, warn_of_cpu
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
@@ -145,5 +145,6 @@ def diagnose(
         spec = fit_spec(plan.spec, plan.recipe, classes, given, [plan.choice], manifest)
         plan = replace(plan, spec=spec)
     folder = result_folder(out, "diagnose")
+    warn_of_cpu(consumer, plan.recipe, devices)
     timing = DiagnosisTiming(budget_s=seconds)
     run_diagnosis(plan, manifest, folder, timing, json, tensorboard=tensorboard)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedbench.bench.commands.again import resume_command
+from feedbench.bench.commands.devices import warn_of_cpu
 from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.next_step import CommandLine
 from feedbench.bench.commands.option_values import parse_set
@@ -129,6 +130,7 @@ def tune(
     if resume is not None and started is not None:
         identity = plan_identity(plan, memory)
         earlier = read_earlier_search(resume, started, identity, conditions(manifest))
+    warn_of_cpu(plan.consumer, plan.recipe)
     fitting = None if earlier.trials else _fitting(plan, seconds, len(manifest))
     folder = resume or result_folder(out, "tune")
     limits = Budget(seconds, memory, begin=monotonic(), fitting=fitting)
