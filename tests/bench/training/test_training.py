@@ -143,7 +143,11 @@ def test_the_rate_check_cannot_tell_if_the_interval_of_the_ratio_contains_the_li
     ("values", "rates", "why"),
     [
         ({"low": None, "high": None}, [10, 80, 80.1, 80], "the bench had fewer than 3 blocks"),
-        ({}, [10, 80, 80], "fewer than 3 epochs without a warm-up"),
+        (
+            {},
+            [10, 80, 80],
+            "warm-up, each with too few steps to be divided; train at least 4 epochs",
+        ),
     ],
 )
 def test_the_rate_check_cannot_tell_without_intervals(values, rates, why):
