@@ -57,8 +57,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:  # click would end with exit code 1
             signals.end_by_broken_pipe()
         except typer.BadParameter as error:
-            text = error.message.removeprefix("Value error, ")
-            error.message = text.replace("Input should be", "must be")
+            error.message = _in_plain_words(error)
             raise
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
@@ -70,6 +69,15 @@ class Commands(TyperGroup):
             self.commands[arguments[0]] = _finite(typer.main.get_command(command_app(arguments[0])))
         signals.interrupt_on_termination()
         return super().resolve_command(context, arguments)
+
+
+def _in_plain_words(error: typer.BadParameter) -> str:
+    """Return what is wrong with the value of an option, and the value."""
+    text = error.message.removeprefix("Value error, ").replace("Input should be", "must be")
+    faults = getattr(error.__cause__, "errors", None)  # of pydantic
+    if faults is None:
+        return text
+    return f"{text.partition(', unable to parse')[0]}, got {faults()[0]['input']}"
 
 
 def _finite(command: Any) -> Any:
@@ -94,8 +102,13 @@ def command_app(name: str) -> typer.Typer:
     module = import_module(f"feedbench.bench.commands.{entry.module}")
     function = getattr(module, name.replace("-", "_"))
     single = typer.Typer(add_completion=False)
-    _register(single, name, f"{entry.summary}\n\n{function.__doc__}")(function)
+    _register(single, name, f"{entry.summary}\n\n{_unwrapped(function.__doc__)}")(function)
     return single
+
+
+def _unwrapped(docstring: str) -> str:
+    """Return a docstring with one line per paragraph, which typer would break as the source is."""
+    return "\n\n".join(" ".join(part.split()) for part in docstring.split("\n\n"))
 
 
 def _register(target: typer.Typer, name: str, text: str) -> Any:

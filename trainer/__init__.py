@@ -37,6 +37,7 @@ from feedbench.trainer.model_setup import (
 from feedbench.trainer.model_state import model_variables
 from feedbench.trainer.model_targets import as_probabilities, gives_logits
 from feedbench.trainer.model_trainer import ModelTrainer
+from feedbench.trainer.networks import check_network
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
 from feedbench.trainer.replicas import (
     ALL,
@@ -96,6 +97,7 @@ __all__ = [
     "check_devices",
     "check_divisible",
     "check_inputs",
+    "check_network",
     "check_outputs",
     "check_trainable",
     "checkpoint_bytes",

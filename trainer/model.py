@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from feedbench.trainer.errors import RecipeError
+from feedbench.trainer.networks import constructors, unknown_network
 from feedbench.trainer.recipe import Phase, Recipe
 
 Channels = Sequence[float]
@@ -52,18 +53,11 @@ def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
 
 
 def _constructor(name: str) -> Callable[..., Any]:
-    import keras
-
-    networks = {
-        key: value for key, value in vars(keras.applications).items() if inspect.isfunction(value)
-    }
+    networks = constructors()
     try:
         return networks[name]
     except KeyError:
-        names = ", ".join(sorted(networks))
-        raise RecipeError(
-            f"network: keras.applications has no {name!r}; choose one of {names}"
-        ) from None
+        raise unknown_network(name, networks) from None
 
 
 def preprocessing(recipe: Recipe) -> Callable[[Any], Any]:

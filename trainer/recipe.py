@@ -256,7 +256,9 @@ class Recipe(BaseModel):
         """One line per problem with values that are allowed but rarely intended."""
         if self.own_model or not (self.from_scratch or self.fine_tune_batch_norm):
             return []  # a momentum of its own, or frozen statistics, which do not move
-        steps = max(1, round(self.epochs * images / batch_size))
+        if images < batch_size:
+            return []  # refused
+        steps = round(self.epochs * images / batch_size)
         needed = round(_FORGOTTEN_AFTER / (1 - self.batch_norm_momentum))
         if steps >= needed:
             return []

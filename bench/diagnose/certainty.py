@@ -30,9 +30,13 @@ def disturbances(record: DiagnosisRecord) -> list[str]:
 
 
 def failed_checks(record: DiagnosisRecord) -> list[str]:
-    """Return the checks of the self-test that failed, with what they measured."""
+    """Return the checks of the self-test that failed: what they measured, and should have."""
     checks = (record.self_test or {}).get("checks", [])
-    return [f"{check['name']}: {check['measured']}" for check in checks if not check["passed"]]
+    return [
+        f"{check['name']}: {check['measured']} instead of {check['expected']}"
+        for check in checks
+        if not check["passed"]
+    ]
 
 
 def busy(record: DiagnosisRecord) -> str:

@@ -88,11 +88,12 @@ def _devices(record: DiagnosisRecord) -> list[str]:
 def _concurrency(record: DiagnosisRecord) -> list[str]:
     if record.kind is None:
         return []
+    count, plural = record.workers, "" if record.workers == 1 else "s"
     how = {
         "in line": "in line, one image after the other",
-        "threads": f"on {record.workers} threads",
-        "processes": f"in {record.workers} processes",
-        "pipelined": f"on {record.workers} threads, and copies batches on one more",
+        "threads": f"on {count} thread{plural}",
+        "processes": f"in {count} process{plural and 'es'}",
+        "pipelined": f"on {count} thread{plural}, and copies batches on one more",
     }[record.kind]
     lock = ""
     if record.locked is not None:

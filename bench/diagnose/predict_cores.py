@@ -13,6 +13,7 @@ from feedbench.bench.diagnose.model import Cause, Model
 from feedbench.bench.diagnose.prediction import Prediction, predict
 from feedbench.bench.diagnose.rates import Rates
 from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.quantities import quantity
 
 _CORES_BUSY = 0.75  # share of all cores in use from which on they may limit the loader
 _NARROW_RANGE = 0.02  # a range whose ends differ less than this is not worth mentioning
@@ -117,8 +118,8 @@ def twice_the_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Pred
 def _why_no_gain(rates: Rates) -> str:
     if not uses_the_cores(rates):
         return (
-            f"this loader kept {rates.loader_cores:.1f} of {rates.cores} cores busy, so it does "
-            "not gain from more"
+            f"this loader kept {rates.loader_cores:.1f} of {quantity(rates.cores, 'core')} busy, "
+            "so it does not gain from more"
         )
     if rates.most_workers == 1:
         return "this loader works on one image at a time, so it does not gain from more"

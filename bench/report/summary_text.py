@@ -101,7 +101,8 @@ def consumer_text(trial: Trial) -> str:
         trainer = words.format(**recipe)
         return ", ".join(filter(None, [trainer, _phase_text(trial), _devices_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
-    return f"an emulated {accelerator.device}, {rate_text(accelerator.images_per_second)} images/s"
+    rate = 1 / accelerator.seconds_per_image(trial.spec["image_size"])
+    return f"an emulated {accelerator.device}, {rate_text(rate)} images/s"
 
 
 def _devices_text(trial: Trial) -> str:

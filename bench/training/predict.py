@@ -96,11 +96,13 @@ def load_classifier(path: Path, builder: str | None = None) -> Classifier:
 
     Raises:
         LoaderError: there is no such function, or its file fails.
-        RecordError: the file does not contain the classes of the images.
+        RecordError: it is a folder, or does not contain the classes of the images.
         TrainerError: the file cannot be read.
     """
     from feedbench.trainer import gives_logits, read_facts
 
+    if path.is_dir():
+        raise RecordError(f"{path}: is a folder; give the model.keras or best.keras in it")
     metadata = read_facts(path)
     if metadata is None or "classes" not in metadata:
         raise RecordError(

@@ -208,8 +208,14 @@ def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> 
     if predicted.interval is None:
         return f"the bench had fewer than {MIN_BLOCKS} blocks"
     if achieved.interval is None:
-        return f"fewer than {MIN_BLOCKS} epochs without a warm-up, with too few steps to divide"
-    return f"achieved ÷ predicted is {ratio:.2f}, and at most {MARGIN:.0%} below 1 counts as met"
+        return (
+            f"fewer than {MIN_BLOCKS} epochs without a warm-up, each with too few steps to be "
+            f"divided; train at least {MIN_BLOCKS + 1} epochs without an interruption"
+        )
+    return (
+        f"achieved ÷ predicted is {ratio:.2f}; this interval contains {1 - MARGIN:.2f}, the least "
+        "that counts as met"
+    )
 
 
 def _why_not_comparable(best: Best, recipe: Recipe, basis: Basis) -> str:

@@ -19,6 +19,7 @@ from feedbench.trainer import (
     Recipe,
     check_device_augment,
     check_devices,
+    check_network,
     device_count,
 )
 
@@ -56,6 +57,8 @@ def check_feasible(
         check_orientation(find_loader(name), spec, train_images)
     check_memory(spec)
     if recipe is not None:
+        if not recipe.own_model:
+            check_network(recipe.network)
         augment = spec.augment
         device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
         check_device_augment(recipe, device)

@@ -53,8 +53,11 @@ class Forecast:
                 f"{_names(self.left_out)}; that takes about {self.all_s:.0f} s."
             )
         plural = "" if self.races == 1 else "s"
-        races = f"for about {self.races} comparison{plural} of settings" if self.races else ""
-        return f"The budget is enough to compare {loaders}, and {races or 'hardly for settings'}."
+        races = f"and for about {self.races} comparison{plural} of settings"
+        return (
+            f"The budget is enough to compare {loaders}, "
+            f"{races if self.races else 'but hardly any of their settings'}."
+        )
 
     def _filling_texts(self) -> list[str]:
         return [

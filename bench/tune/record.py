@@ -71,6 +71,8 @@ class TuneRecord(BaseModel):
         images_per_second: its rate, from blocks that it was not chosen by; None without any.
         seconds: time spent, earlier parts of the search included.
         findings: the result of each comparison, in the order of the search.
+        combinations: configurations that the compared loaders have on the machine of the search;
+            None in records of old versions.
         timed: all configurations that have a block.
         failures: the blocks that failed.
         busy: how many cores other programs used meanwhile; empty if hardly any, or if unknown.
@@ -88,9 +90,16 @@ class TuneRecord(BaseModel):
     images_per_second: Positive | None = None
     seconds: float = 0.0
     findings: list[Finding] = []
+    combinations: int | None = None
     timed: list[Timed] = []
     failures: list[FailedBlock] = []
     busy: str = ""
+
+    @property
+    def loaders(self) -> set[str]:
+        """Names of the loaders that were compared, with that of the best."""
+        compared = {finding.choice.loader for finding in self.findings}
+        return compared | ({self.best.loader} if self.best else set())
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,9 @@ def verdict(record: TuneRecord) -> str:
         return _why_no_best(record) + _unfinished(record, again)
     if not record.compared:
         return _uncompared(record) + _unfinished(record, with_longer_budget(record.resume))
-    loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     pairs = ((finding.choice, finding.against) for finding in record.findings)
     tried = len({str(one) for pair in pairs for one in pair} | {str(record.best)})
-    combinations = grid_size(loaders.keys() | {record.best.loader})
+    combinations = record.combinations or grid_size(record.loaders)
     return (
         f"Take {record.best}: {_rate_text(record)}.{_ties_text(record)} {tried} of "
         f"{combinations:,} combinations were tried in {record.seconds / 60:.1f} min."

@@ -33,7 +33,7 @@ from feedbench.bench.tune.record import (
 )
 from feedbench.bench.tune.rounds import Rounds
 from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
-from feedbench.bench.tune.space import PIXEL_SETTINGS
+from feedbench.bench.tune.space import PIXEL_SETTINGS, grid_size
 from feedbench.loaders import Manifest
 
 _RESERVE = 1.3  # time kept to measure the best, relative to what its earlier blocks took
@@ -239,7 +239,7 @@ class Tune:
     def _record(self, *, finished: bool) -> TuneRecord:
         rates = self._measured()
         best = self._search.best or self._fastest_so_far()
-        return TuneRecord(
+        record = TuneRecord(
             about=plan_identity(self._plan, self._budget.memory_bytes),
             conditions=self._bench.conditions,
             resume=self._resume,
@@ -255,6 +255,7 @@ class Tune:
             failures=self._failures,
             busy=busy_text(self._trials()),
         )
+        return record.model_copy(update={"combinations": grid_size(record.loaders)})
 
     def _fastest_so_far(self) -> Choice | None:
         """Return what looks fastest after a budget that was too short to compare anything."""

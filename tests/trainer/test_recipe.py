@@ -79,6 +79,11 @@ def test_too_few_steps_for_batch_norm_momentum_give_a_warning():
     assert line.endswith("(docs/training.md, Batch normalization)")
 
 
+def test_a_batch_that_is_refused_gives_no_warning_about_its_steps():
+    assert Recipe(epochs=10).warnings(batch_size=101, images=100) == []
+    assert len(Recipe(epochs=10).warnings(batch_size=100, images=100)) == 1
+
+
 @pytest.mark.parametrize(
     ("values", "side", "message"),
     [

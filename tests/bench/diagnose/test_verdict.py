@@ -104,7 +104,9 @@ def test_the_notes_list_causes_and_cores(make_record):
 def test_a_failed_self_test_is_the_first_that_a_verdict_says(make_record):
     check = {"name": "the number of images", "expected": "8", "measured": "9", "passed": False}
     record = make_record().model_copy(update={"self_test": {"checks": [check]}})
-    warning = "Do not trust this diagnosis: self-test failed: the number of images: 9. "
+    warning = (
+        "Do not trust this diagnosis: self-test failed: the number of images: 9 instead of 8. "
+    )
     assert derive_diagnosis(record).verdict.startswith(f"{warning}The bottleneck is ")
     record = record.model_copy(update={"parts": record.parts[:-1]})
     assert derive_diagnosis(record).verdict.startswith(f"{warning}No verdict: ")
@@ -264,6 +266,19 @@ def test_storage_that_is_slower_than_the_loader_is_called_a_lower_bound(make_rec
     assert "lower bound" not in "\n".join(notes(make_record(), derive_diagnosis(make_record())))
 
 
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("threads", "on 1 thread."),
+        ("processes", "in 1 process."),
+        ("pipelined", "on 1 thread, and"),
+    ],
+)
+def test_one_worker_is_in_the_singular(make_record, kind, how):
+    record = make_record(kind=kind, workers=1)
+    assert f"keras_pil works {how}" in "\n".join(notes(record, derive_diagnosis(record)))
+
+
 def test_the_notes_say_how_much_the_loader_held_pythons_lock(make_record):
     record = make_record(kind="threads", workers=4, locked=0.95)
     text = "\n".join(notes(record, derive_diagnosis(record)))
@@ -314,8 +329,9 @@ def test_rates_that_say_nothing_give_no_verdict_and_no_prediction(make_record):
     diagnosis = derive_diagnosis(record)
     assert diagnosis.verdict == (
         "Not measured well enough for a verdict: with keras_pil, emulated:a100 idles 60% [0%, "
-        "100%] of the time. Self-test failed: a known delay: 21 ms. Other programs used up to 1.5 "
-        "of 2 cores meanwhile. Diagnose again on a quiet machine, or with a longer --seconds."
+        "100%] of the time. Self-test failed: a known delay: 21 ms instead of 20 ms. Other "
+        "programs used up to 1.5 of 2 cores meanwhile. Diagnose again on a quiet machine, or with "
+        "a longer --seconds."
     )
     assert (diagnosis.bottleneck, diagnosis.predictions, diagnosis.shares) == (None, [], [])
     assert diagnosis.ceilings
@@ -345,8 +361,8 @@ def test_a_busy_machine_is_named_beside_a_failed_self_test_and_in_the_notes(make
     record = busy(make_record()).model_copy(update={"self_test": {"checks": [FAILED]}})
     diagnosis = derive_diagnosis(record)
     assert diagnosis.verdict.startswith(
-        "Do not trust this diagnosis: self-test failed: a known delay: 21 ms; other programs used "
-        "up to 1.5 of 2 cores. The bottleneck is decoding"
+        "Do not trust this diagnosis: self-test failed: a known delay: 21 ms instead of 20 ms; "
+        "other programs used up to 1.5 of 2 cores. The bottleneck is decoding"
     )
     used = "Other programs used up to 1.5 of 2 cores meanwhile: these are the rates of a busy "
     assert used in "\n".join(notes(record, diagnosis))

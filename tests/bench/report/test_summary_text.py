@@ -38,7 +38,9 @@ def test_the_line_above_is_short_and_what_is_assumed_of_an_accelerator_stands_be
     made = made.model_copy(update={"spec": spec, "recipe": recipe})
     text = printed(*parts([made], summarize([made])), width=100)
     first, *rest = text.splitlines()
-    assert first.endswith("batch 64 → an emulated A100 40 GB, 1,244 images/s")
+    assert first.endswith("batch 64 → an emulated A100 40 GB, 6,773 images/s")
+    spec["image_size"] = 224
+    assert consumer_text(made.model_copy(update={"spec": spec})).endswith(", 1,244 images/s")
     below = " ".join(" ".join(rest).partition("turbo")[2].split())
     assert "A100 40 GB: 1,244 images/s at batch 512, 224 px, precision" in below
     assert "Assumed: MobileNetV2, alpha 0.35 is as fast as MobileNetV2, alpha 1" in below

@@ -39,7 +39,9 @@ def test_a_short_budget_fits_the_first_loaders(plan):
     )
     just_all = forecast(plan, fits.all_s + 0.1, IMAGES)
     assert just_all.left_out == ()
-    assert str(just_all) == "The budget is enough to compare 4 loaders, and hardly for settings."
+    assert str(just_all) == (
+        "The budget is enough to compare 4 loaders, but hardly any of their settings."
+    )
     assert forecast(plan, fits.all_s - 0.1, IMAGES).left_out != ()
 
 

@@ -6,7 +6,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import FailedBlock, TuneRecord, runners_up
-from feedbench.bench.tune.space import TOGETHER
+from feedbench.bench.tune.space import TOGETHER, grid_size
 from feedbench.bench.tune.table import finding_line, parts, verdict, worth_table
 from feedbench.bench.tune.worth import draw_worth
 
@@ -93,6 +93,13 @@ def test_the_command_that_resumes_is_on_a_line_of_its_own(record, printed):
     unfinished = record.model_copy(update={"finished": False, "resume": command})
     last = printed(*parts(unfinished), width=80).splitlines()[-1]
     assert last == f"To resume the search: {command}"
+
+
+def test_the_combinations_are_those_of_the_machine_of_the_search(record):
+    elsewhere = record.model_copy(update={"combinations": 1_234})
+    assert " of 1,234 combinations were tried" in verdict(elsewhere)
+    here = grid_size(["tf_data", "turbo"])  # for a record of an old version
+    assert f"of {here:,} combinations were tried" in verdict(record)
 
 
 def test_the_verdict_names_the_best_and_how_much_was_tried(record):

@@ -23,6 +23,7 @@ from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune import tune
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
 from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
+from feedbench.bench.tune.space import grid_size
 from feedbench.bench.tune.table import verdict
 from feedbench.bench.tune.tune import Budget, Callbacks, Tune, pixel_refusal
 from feedbench.loaders import BatchSpec, scan
@@ -230,6 +231,7 @@ def test_a_resumed_search_takes_the_same_decisions(search, tmp_path, seconds):
     whole, _ = search()
     assert resumed.finished
     assert resumed.best == whole.best
+    assert resumed.combinations == grid_size(resumed.loaders)
 
 
 def test_memory_beyond_the_limit_refuses_a_configuration_also_after_a_resume(search, tmp_path):
