@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedbench.bench.commands.again import with_options
+from feedbench.bench.commands.again import with_consumer
 from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.plan.plan import Plan, Suite
 from feedbench.trainer import ALL, ONE, Recipe, check_count, device_count, is_of_cpu
@@ -51,5 +51,5 @@ def cpu_note(plan: Plan, arguments: Sequence[str]) -> str:
     return (
         f"No NVIDIA GPU was found: every block trains {network} on the CPU, where a step may take "
         f"seconds. {_SMALLER if is_full else ''}To emulate a GPU instead: "
-        f"{with_options(arguments, {'--consumer': _EMULATED})}"
+        f"{with_consumer(arguments, _EMULATED)}"
     )
