@@ -21,13 +21,16 @@ def resume_command(arguments: Sequence[str], folder: Path) -> str:
     return shlex.join(["feedbench", command, "--resume", str(folder), *options])
 
 
-def with_options(arguments: Sequence[str], options: Mapping[str, str]) -> str:
-    """Return the command that measures the same with other options, in a new folder.
+def with_consumer(
+    arguments: Sequence[str], consumer: str, others: Mapping[str, str] | None = None
+) -> str:
+    """Return the command that measures the same with another consumer, in a new folder.
 
     Args:
         arguments: of the command line.
-        options: values by name, such as "--consumer".
+        others: values of other options to change, by their names, such as "--image-size".
     """
+    options = {**(others or {}), "--consumer": consumer}
     kept = _without(arguments, (*_FOLDERS, *options))
     return shlex.join(["feedbench", *kept, *chain.from_iterable(options.items())])
 

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feedbench.bench.commands.again import with_options
+from feedbench.bench.commands.again import with_consumer
 
 if TYPE_CHECKING:
     from feedbench.bench.plan.plan import Plan
@@ -53,7 +53,7 @@ def next_lines(given: CommandLine, plan: Plan, best: Path, trial: Trial | None) 
         yield (
             "Its rate check will have nothing to compare with, since consumer "
             f"{plan.consumer} trained nothing; to measure that first: "
-            f"{with_options(given.arguments, {**of_own, '--consumer': 'train'})}"
+            f"{with_consumer(given.arguments, 'train', of_own)}"
         )
 
 
