@@ -10,12 +10,13 @@ from feedbench.bench.analysis.best import Best
 from feedbench.bench.commands import train
 from feedbench.bench.commands.overlay import chosen_loader
 from feedbench.bench.plan.plan import Suite
-from feedbench.bench.training.rate_check import check_rate
+from feedbench.bench.training.rate_check import Basis, TimedEpoch, check_rate
 from feedbench.loaders import Augment, BatchSpec
 from feedbench.trainer import Recipe
 
 RATE = {"images_per_second": {"value": 9.0, "low": 8.0, "high": 10.0}}
 CHOICE = {"loader": "turbo", "machine": {"cores": 2}}
+EPOCHS = [TimedEpoch(rates=[rate], wait_s=0.0, train_s=1.0) for rate in (1.0, 2.0)]
 TEXT = "Rate check: no predicted rate: {}."
 
 
@@ -35,7 +36,7 @@ def chosen(tmp_path, monkeypatch):
 
 
 def text_of(best):
-    return check_rate(best, [[1.0], [2.0]], Recipe(), {}).text
+    return check_rate(best, EPOCHS, Recipe(), Basis({})).text
 
 
 def test_a_loader_that_was_never_measured(chosen):
@@ -44,7 +45,7 @@ def test_a_loader_that_was_never_measured(chosen):
 
 def test_a_choice_that_was_not_timed_again(chosen):
     assert text_of(chosen(Best(**CHOICE))) == TEXT.format(
-        "its best.toml has none, since that run ended before it timed its choice again"
+        "its best.toml has none, since that run did not time its choice again"
     )
 
 
