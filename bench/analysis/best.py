@@ -111,7 +111,7 @@ class Best(Chosen):
         if self.unpredicted is not None:
             return self.unpredicted
         if self.machine:
-            return "its best.toml has none, since that run ended before it timed its choice again"
+            return "its best.toml has none, since that run did not time its choice again"
         return "--loader names no best.toml"
 
 

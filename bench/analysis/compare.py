@@ -35,9 +35,9 @@ class Comparison:
         ratio: rate ÷ rate of the reference over paired blocks; None without a pair.
         pairs: number of rounds in which both were timed.
         p_value: adjusted for the comparisons of its family.
-        outcome: "tie" if the pairs do not show which is faster, "cannot tell" if they are fewer
-            than `MIN_BLOCKS`. A summary of a bench also says "cannot tell" of such a tie if the
-            interval of its ratio lies beyond the margin.
+        outcome: "tie" if the pairs do not show which is faster, in a bench by more than `MARGIN`;
+            "cannot tell" if they are fewer than `MIN_BLOCKS`. A summary of a bench also says
+            "cannot tell" of such a tie if the interval of its ratio lies beyond the margin.
     """
 
     ratio: Estimate | None

@@ -6,15 +6,15 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from feedbench.bench.commands.again import with_consumer
 
 if TYPE_CHECKING:
     from feedbench.bench.plan.plan import Plan
-    from feedbench.bench.record import Own, Trial
-    from feedbench.loaders import BatchSpec
+    from feedbench.bench.record import Trial
 
 
 @dataclass(frozen=True)
@@ -44,43 +44,49 @@ def next_lines(given: CommandLine, plan: Plan, best: Path, trial: Trial | None) 
         best: the file of the choice.
         trial: the record of the choice; None if there is none.
     """
+    of_own = _of_own(plan, trial)
     words = ["feedbench", "train", given.data, "--loader", str(best)]
-    for name, value in _options(given, plan, trial).items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
+    words += chain.from_iterable({**_blacklist(given), **of_own, **_failures(plan)}.items())
     lack = "" if given.can_train else ", once the data have a validation split"
     yield f"Next{lack}: {shlex.join(words)}"
     if plan.consumer != "train":
         yield (
             "Its rate check will have nothing to compare with, since consumer "
             f"{plan.consumer} trained nothing; to measure that first: "
-            f"{with_consumer(given.arguments, 'train')}"
+            f"{with_consumer(given.arguments, 'train', of_own)}"
         )
 
 
-def _options(given: CommandLine, plan: Plan, trial: Trial | None) -> dict[str, Any]:
-    """Return the options that the training needs, and that a best.toml does not hold."""
+def _blacklist(given: CommandLine) -> dict[str, str]:
+    return {} if given.blacklist is None else {"--blacklist": str(given.blacklist)}
+
+
+def _failures(plan: Plan) -> dict[str, str]:
+    """Return what is to be done with files that fail, as far as it is not the default."""
     from feedbench.bench.plan.plan import Failures
 
-    failures = plan.failures.model_dump()
     defaults = Failures().model_dump()
-    changed = {name: value for name, value in failures.items() if value != defaults[name]}
-    blacklist = {} if given.blacklist is None else {"blacklist": given.blacklist}
-    if trial is None or trial.own is None or plan.recipe.own_model:
-        return {**blacklist, **changed}
-    return {**blacklist, **_of_own(trial.own, plan.spec), **changed}
+    return {
+        f"--{name.replace('_', '-')}": str(value)
+        for name, value in plan.failures.model_dump().items()
+        if value != defaults[name]
+    }
 
 
-def _of_own(own: Own, spec: BatchSpec) -> dict[str, Any]:
+def _of_own(plan: Plan, trial: Trial | None) -> dict[str, str]:
     """Return the options without which a built-in network does not take a function's batches."""
     from feedbench.bench.consumers.own_batches import other_range
 
-    options: dict[str, Any] = {}
+    if trial is None or trial.own is None or plan.recipe.own_model:
+        return {}
+    own, spec = trial.own, plan.spec
+    options = {}
     if own.image_size is not None:
         height, width = own.image_size
         if height == width != spec.image_size:
-            options["image_size"] = height
+            options["--image-size"] = str(height)
     if own.value_range is not None and (values := other_range(*own.value_range, spec)):
-        options["value_range"] = values
+        options["--value-range"] = values
     return options
 
 

@@ -93,6 +93,15 @@ def test_a_built_in_network_is_told_what_the_batches_of_a_function_are(of_own, f
     assert lines(plan=own_model, trial=trial) == [f"Next: {TRAIN}"]
 
 
+def test_the_command_that_measures_the_rate_has_what_a_built_in_network_needs_too(of_own):
+    trial = of_own(image_size=(48, 48), value_range=(0.0, 255.0))
+    given = replace(GIVEN, arguments=[*GIVEN.arguments, "--image-size", "32"])
+    first, second = lines(given, replace(PLAN, consumer="drain"), trial)
+    options = "--image-size 48 --value-range 0,255"
+    assert first == f"Next: {TRAIN} {options}"
+    assert second.endswith(f": feedbench bench 'my photos' {options} --consumer train")
+
+
 @pytest.mark.parametrize(("takes", "is_kept"), [("batch_size", True), ("spec", False)])
 def test_the_value_range_of_own_batches_does_not_change_their_rate(
     tmp_path, monkeypatch, takes, is_kept

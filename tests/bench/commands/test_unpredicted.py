@@ -45,7 +45,7 @@ def test_a_loader_that_was_never_measured(chosen):
 
 def test_a_choice_that_was_not_timed_again(chosen):
     assert text_of(chosen(Best(**CHOICE))) == TEXT.format(
-        "its best.toml has none, since that run ended before it timed its choice again"
+        "its best.toml has none, since that run did not time its choice again"
     )
 
 
