@@ -112,7 +112,7 @@ class Best(Chosen):
             return self.unpredicted
         if self.machine:
             return "its best.toml has none, since that run did not time its choice again"
-        return "--loader names no best.toml"
+        return "no best.toml was given with --loader"
 
 
 def write_best(

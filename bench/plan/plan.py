@@ -161,7 +161,7 @@ class Suite(_Model):
     )
     devices: Annotated[str, AfterValidator(_devices)] = Field(
         ONE,
-        description="With consumer train: how many GPUs train together. all: all that are here; "
+        description="How many GPUs train together (with consumer train). all: all that are here; "
         "cpu:N: N logical devices of the CPU, which share its cores, to try it without GPUs. Each "
         "takes an equal part of a batch, so the loss curve and the learning rate stay those of one "
         "device.",

@@ -40,7 +40,7 @@ def text_of(best):
 
 
 def test_a_loader_that_was_never_measured(chosen):
-    assert text_of(chosen()) == TEXT.format("--loader names no best.toml")
+    assert text_of(chosen()) == TEXT.format("no best.toml was given with --loader")
 
 
 def test_a_choice_that_was_not_timed_again(chosen):
