@@ -39,7 +39,7 @@ def used_devices(devices: str) -> str:
 
 
 def warn_of_cpu(consumer: str, recipe: Recipe, devices: str = ONE) -> None:
-    """Print a line on standard error if this command trains on the CPU for want of a GPU."""
+    """Print a line on standard error if this command trains on the CPU because there is no GPU."""
     if note := cpu_note(consumer, recipe, devices, sys.argv[1:]):
         console(to_errors=True).print(note, style="yellow", markup=False, soft_wrap=True)
 
