@@ -36,7 +36,7 @@ def _joined(*texts: Any, between: str = " ") -> Text:
 
 
 class CommandWithHelp(TyperCommand):
-    """A command whose help has whole names."""
+    """A command whose help cuts no name of an option."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""

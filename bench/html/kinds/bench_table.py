@@ -51,7 +51,7 @@ def _fields(winner: TrialSummary | None, *, nothing_to_compare: bool) -> list[Fi
             "result",
             lambda trial: _result(trial, trial is winner, may_tie=not nothing_to_compare),
             f"winner; slower: certainly more than {100 * MARGIN:.0f} % slower than the fastest; "
-            "tie: not certainly; cannot tell: too few blocks",
+            "tie: not certainly slower; cannot tell: too few blocks",
         ),
         Field("AU", _utilization, f"accelerator utilization: {UTILIZATION}"),
         Field(
