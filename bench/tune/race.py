@@ -107,6 +107,7 @@ class Race:
             str(choice): {} for choice in (best, *challengers)
         }
         self._settled: dict[str, tuple[Outcome, str]] = {}
+        self._left_out: dict[str, str] = {}  # why, by the text of a choice
         self._compared: dict[str, Comparison] | None = None  # by all rounds so far
 
     @property
@@ -129,6 +130,11 @@ class Race:
         self._settled[str(choice)] = (outcome, reason)
         self.running = [other for other in self.running if other != choice]
 
+    def leave_out(self, choice: Choice, reason: str) -> None:
+        """Stop timing a challenger; its outcome is what its pairs so far show."""
+        self._left_out[str(choice)] = reason
+        self.running = [other for other in self.running if other != choice]
+
     def judge(self, refusal: Callable[[Choice], str]) -> None:
         """Settle the challengers whose outcome is certain after some numbers of pairs.
 
@@ -148,6 +154,21 @@ class Race:
                 self.settle(choice, "tie")
             elif comparison.outcome == "faster":
                 self.settle(choice, "faster")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a round of it was timed."""
+        return bool(self._rates[str(self.best)]) or bool(self._settled)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a challenger has as many pairs as the first judgement needs."""
+        return max(map(self._pairs, self.challengers)) >= self._judged_after[0]
+
+    @property
+    def rounds_to_judgement(self) -> int:
+        """Number of rounds until it is judged again."""
+        return next((count for count in self._judged_after if count > self.pairs), 0) - self.pairs
 
     @property
     def rounds_left(self) -> int:
@@ -176,7 +197,9 @@ class Race:
         ]
 
     def _finding(self, choice: Choice, comparison: Comparison, setting: str | None) -> Finding:
-        outcome, reason = self._settled.get(str(choice), (_unsettled(comparison), ""))
+        outcome, reason = self._settled.get(
+            str(choice), (_unsettled(comparison), self._left_out.get(str(choice), ""))
+        )
         return Finding(
             choice=choice,
             against=self.best,

@@ -55,6 +55,10 @@ class Rounds:
         self.next_index = index + 1
         return index, {str(choice): results[str(choice)] for choice in choices}
 
+    def is_recorded(self, choices: Sequence[Choice]) -> bool:
+        """Whether an earlier search has timed the next round of these choices."""
+        return self._recorded(choices) is not None
+
     def _recorded(self, choices: Sequence[Choice]) -> int | None:
         """Return the index of the next recorded round that has all of the choices."""
         names = {str(choice) for choice in choices}

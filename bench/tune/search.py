@@ -6,6 +6,9 @@
 3. Settings that tied but looked faster race together, since small gains add up.
 4. The winner's settings are tried on the other loaders.
 
+Where there is no time to judge a whole race, what looks slowest is left out, so that a short budget
+compares at least the two fastest loaders.
+
 The best of many equal values always looks faster than they are. So a race only nominates: a value
 replaces the current one after a second race, of these two, in new processes and on new blocks. All
 confirming races of a search together have the error rate of one comparison.
@@ -20,26 +23,32 @@ configuration is dropped as soon as its paired ratio shows that it is slower.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import mean
 
 from feedbench.bench.analysis.compare import ERROR_RATE
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, Finding, Outcome, Race, Standing
-from feedbench.bench.tune.rounds import Results, Rounds
+from feedbench.bench.trials.bench import DeadlinePassed
+from feedbench.bench.tune.race import (
+    CONFIRMATION_JUDGED_AFTER,
+    JUDGED_AFTER,
+    Finding,
+    Outcome,
+    Race,
+    Standing,
+)
+from feedbench.bench.tune.races import TOO_SHORT, BestLost, Races
+from feedbench.bench.tune.rounds import Rounds
 from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
 from feedbench.loaders import find_loader
 
 FIRST_ROUNDS = 2  # choose the default that the others are compared with; no result rests on them
 MEASURED_ROUNDS = 6  # whose blocks give the rate of the best; it was chosen by others
+LEAST_MEASURED_ROUNDS = 3  # for which time is kept
+UNCONFIRMED = "it looked faster; the budget was too short to confirm it"
 _RAN: tuple[Outcome, ...] = ("slower", "tie", "cannot tell")
 
 
-class _BestLost(Exception):
-    """The best configuration failed again after a restart, or must not win any more."""
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
+class _NoTime(Exception):
+    """The budget is too short to compare even two loaders."""
 
 
 class Search:
@@ -48,7 +57,6 @@ class Search:
     Attributes:
         findings: the results of all comparisons, in order.
         chosen_round: index of the first round after the best was chosen.
-        is_measuring: whether the search has ended and the best is timed alone.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Search:
         refusal: Callable[[Choice], str],
         on_finding: Callable[[Finding], None],
         on_round: Callable[[Standing], None],
+        fits: Callable[[Sequence[Choice], int], bool] = lambda choices, rounds: True,
         *,
         reads_objects: bool = False,
     ) -> None:
@@ -69,37 +78,41 @@ class Search:
             refusal: returns why a configuration must not win; empty if it may.
             on_finding: called with each result.
             on_round: called before each round.
+            fits: returns whether there is time for so many rounds of some configurations.
             reads_objects: whether the images lie in object storage.
         """
         self.findings: list[Finding] = []
         self.chosen_round = 0
-        self.is_measuring = False
         self._rounds = rounds
+        self._races = Races(rounds, end, refusal, on_round, fits)
         self._end = end
         self._refusal = refusal
         self._on_finding = on_finding
-        self._on_round = on_round
         self._reads_objects = reads_objects
-        self._ahead: tuple[str, ...] = ()  # settings to try after the present one
         self._best: Choice | None = None
         self._is_compared = False
         self._race_now: Race | None = None
         self._confirmations = 0
-        self._failures: dict[str, int] = {}  # how often a block failed
 
     @property
     def best(self) -> Choice | None:
         """The fastest configuration; None before a race has ended."""
         return self._best if self._is_compared else None
 
+    @property
+    def lacks_time(self) -> bool:
+        """Whether something was not compared, or not to the end, for lack of time."""
+        return self._races.lacks_time
+
     def run(self, defaults: Sequence[Choice]) -> None:
-        """Search until nothing is left to try.
+        """Search until nothing is left to try, or there is no time for what is left.
 
         Args:
             defaults: the configurations to start from, at least one per loader.
 
         Raises:
-            Exception: whatever `rounds` raises, such as at the end of the budget.
+            DeadlinePassed: a round took longer than foreseen.
+            Exception: whatever else `rounds` raises.
         """
         running = self._choose_first(defaults)
         while self._best is not None:
@@ -107,7 +120,9 @@ class Search:
                 self._improve(self._best, running)
                 self._is_compared = True
                 return
-            except _BestLost as loss:
+            except _NoTime:
+                return
+            except BestLost as loss:
                 running = self._fall_back(running, loss)
 
     def measure_best(self, blocks: Callable[[], int]) -> None:
@@ -121,36 +136,36 @@ class Search:
         Raises:
             Exception: whatever `rounds` raises, such as at the end of the budget.
         """
-        self.is_measuring = True
         while (best := self.best) is not None and blocks() < MEASURED_ROUNDS:
+            if not self._races.has_time_for([best], 1):
+                return
             left = MEASURED_ROUNDS - blocks()
-            self._on_round(Standing("the rate of the best", best, (best,), left))
-            _, results = self._rounds.time([best])
+            standing = Standing("the rate of the best", best, (best,), left)
+            _, results = self._races.time([best], standing)
             try:
-                self._check(best, results)
-            except _BestLost as loss:
+                self._races.check(best, results)
+            except BestLost as loss:
                 self._fall_back([], loss)
 
     def _choose_first(self, defaults: Sequence[Choice]) -> list[Choice]:
         """Choose the default that looks fastest; return all that run."""
-        running, rates = list(defaults), {str(choice): [0.0] for choice in defaults}
-        failed: list[tuple[Choice, str]] = []
+        running, failed = list(defaults), list[tuple[Choice, str]]()
         for number in range(FIRST_ROUNDS):
-            if not running:
+            if not running or (
+                number and not self._races.has_time_for(running, 1 + JUDGED_AFTER[0])
+            ):
                 break
             left = FIRST_ROUNDS - number
-            self._on_round(Standing("the loaders' first settings", None, (*running,), left))
-            _, results = self._rounds.time(running)
+            standing = Standing("the loaders' first settings", None, (*running,), left)
+            _, results = self._races.time(running, standing)
             for choice in list(running):
                 rate = results[str(choice)]
                 if isinstance(rate, str):
                     failed.append((choice, rate))
                     running.remove(choice)
-                else:
-                    rates[str(choice)].append(rate)
         able = [choice for choice in running if not self._refusal(choice)]
         if able:
-            self._choose(max(able, key=lambda choice: mean(rates[str(choice)])))
+            self._choose(max(able, key=self._races.mean_rate))
         reference = self._best or defaults[0]
         for choice, reason in failed:
             self._report_without_pairs(choice, reference, "failed", reason)
@@ -174,7 +189,7 @@ class Search:
         unused = () if self._reads_objects else loader.object_settings
         names = tuple(name for name in loader.space if name not in unused)
         for number, name in enumerate(names):
-            self._ahead = names[number + 1 :]
+            self._races.ahead = names[number + 1 :]
             best = self._race(best, alternatives(best, name), name)
         combined = combine_ties(best, self.findings[first:])
         return best if combined is None else self._race(best, [combined], TOGETHER)
@@ -184,73 +199,58 @@ class Search:
         challengers = [choice for choice in challengers if self._is_new(choice, best)]
         if not challengers:
             return best
-        purpose = "the loaders" if setting is None else setting
-        race = self._run(Race(best, challengers), purpose)
+        race, confirmed = Race(best, challengers), None
+        try:
+            self._race_now = race
+            self._races.run(race, "the loaders" if setting is None else setting)
+            confirmed = self._confirmed(race, setting)
+        except DeadlinePassed:
+            for choice in race.running:
+                race.leave_out(choice, TOO_SHORT)
+            if race.is_judged:
+                self._conclude(race, confirmed, setting)
+            raise
+        if race.has_begun:
+            self._conclude(race, confirmed, setting)
+        elif not self._is_compared:
+            raise _NoTime
+        assert self._best is not None
+        return self._best
+
+    def _confirmed(self, race: Race, setting: str | None) -> Finding | None:
+        """Race the candidate of a race alone against the best, on new blocks, if there is time.
+
+        The parts of the error rate, 1/2, 1/6, 1/12 and so on, add up to 1 for any number of races.
+        """
+        candidate = race.candidate()
+        if candidate is None:
+            return None
+        needed = CONFIRMATION_JUDGED_AFTER[0] + LEAST_MEASURED_ROUNDS
+        if not self._races.has_time_for([race.best, candidate], needed):
+            return None
+        self._confirmations += 1
+        rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))
+        again = Race(race.best, [candidate], CONFIRMATION_JUDGED_AFTER, rate, confirms=True)
+        self._race_now = again
+        self._races.run(again, "what looked faster, on new blocks")
+        (finding,) = again.findings(setting)
+        return finding
+
+    def _conclude(self, race: Race, confirmed: Finding | None, setting: str | None) -> None:
+        """Report the results of a race; its candidate wins if new blocks have confirmed it."""
         findings, candidate = race.findings(setting), race.candidate()
         if candidate is not None:
-            (confirmed,) = self._confirm(best, candidate).findings(setting)
-            findings[challengers.index(candidate)] = confirmed
-            if confirmed.outcome == "faster":
+            place = race.challengers.index(candidate)
+            findings[place] = confirmed or findings[place].model_copy(
+                update={"outcome": "cannot tell", "reason": UNCONFIRMED}
+            )
+            if confirmed and confirmed.outcome == "faster":
                 self._choose(candidate)
         self._is_compared = True
         for finding in findings:
             self._report(finding)
-        assert self._best is not None
-        return self._best
 
-    def _confirm(self, best: Choice, candidate: Choice) -> Race:
-        """Race a candidate alone against the best, on new blocks.
-
-        The parts of the error rate, 1/2, 1/6, 1/12 and so on, add up to 1 for any number of races.
-        """
-        self._confirmations += 1
-        rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))
-        race = Race(best, [candidate], CONFIRMATION_JUDGED_AFTER, rate, confirms=True)
-        return self._run(race, "what looked faster, on new blocks")
-
-    def _run(self, race: Race, purpose: str) -> Race:
-        """Time rounds until the race is over.
-
-        All processes of a race start with it, so that none had more time to warm up.
-        """
-        self._race_now = race
-        while not race.is_over:
-            self._on_round(self._standing(race, purpose))
-            self._time_round(race)
-        for choice in (race.best, *race.running):
-            self._end(choice)
-        return race
-
-    def _standing(self, race: Race, purpose: str) -> Standing:
-        running, findings = (race.best, *race.running), tuple(race.findings(None))
-        return Standing(purpose, race.best, running, race.rounds_left, findings, self._ahead)
-
-    def _time_round(self, race: Race) -> None:
-        """Time one block of each; end the challengers that are settled by it."""
-        running = race.running
-        index, results = self._rounds.time([race.best, *running])
-        race.add(index, results)
-        race.judge(self._refusal)
-        for choice in running:
-            if choice not in race.running:
-                self._end(choice)
-        self._check(race.best, results)
-
-    def _check(self, best: Choice, results: Results) -> None:
-        """Note what failed in a round.
-
-        Raises:
-            _BestLost: the best has failed again, or may not win any more.
-        """
-        for name, rate in results.items():
-            if isinstance(rate, str):
-                self._failures[name] = self._failures.get(name, 0) + 1
-        if self._failures.get(str(best), 0) > 1:
-            raise _BestLost("failed", str(results[str(best)]))
-        if reason := self._refusal(best):
-            raise _BestLost("refused", reason)
-
-    def _fall_back(self, running: list[Choice], loss: _BestLost) -> list[Choice]:
+    def _fall_back(self, running: list[Choice], loss: BestLost) -> list[Choice]:
         """Replace the lost best by what comes closest to it; return the defaults that are left."""
         lost, race = self._best, self._race_now
         assert lost is not None
@@ -281,12 +281,12 @@ class Search:
         return max(able, key=lambda rival: rival[0])[1] if able else None
 
     def _may_win(self, choice: Choice) -> bool:
-        return str(choice) not in self._failures and not self._refusal(choice)
+        return not self._races.failed(choice) and not self._refusal(choice)
 
     def _is_new(self, choice: Choice, best: Choice) -> bool:
         """Whether a comparison of two configurations is possible and was not made."""
         pairs = [(finding.choice, finding.against) for finding in self.findings]
-        return str(choice) not in self._failures and (choice, best) not in pairs
+        return not self._races.failed(choice) and (choice, best) not in pairs
 
     def _choose(self, choice: Choice) -> None:
         self._best, self.chosen_round = choice, self._rounds.next_index

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from feedbench.bench.analysis.best import RunnerUp
 from feedbench.bench.analysis.contention import busy_sentence
 from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.plan.plan import Choice
@@ -21,6 +22,7 @@ from feedbench.bench.report.table import ratio_text
 from feedbench.bench.tune.budget import with_longer_budget
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
+from feedbench.bench.tune.search import UNCONFIRMED
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
 _CAPTION = "faster and slower are corrected for the number of comparisons, intervals are not."
@@ -116,7 +118,8 @@ def verdict(record: TuneRecord) -> str:
     tried = len({str(one) for pair in pairs for one in pair} | {str(record.best)})
     combinations = record.combinations or grid_size(record.loaders)
     return (
-        f"Take {record.best}: {_rate_text(record)}.{_ties_text(record)} {tried} of "
+        f"Take {record.best}: {_rate_text(record)}.{_unconfirmed_text(record)}{_ties_text(record)} "
+        f"{tried} of "
         f"{combinations:,} combinations were tried in {record.seconds / 60:.1f} min."
         f"{_unfinished(record, record.resume)}"
     )
@@ -166,17 +169,36 @@ def _rate_text(record: TuneRecord) -> str:
     return f"{rate_text(record.images_per_second)} images/s"
 
 
+def _unconfirmed(record: TuneRecord) -> list[Finding]:
+    """Return what looked faster than the best, without time to confirm it."""
+    return [
+        finding
+        for finding in record.findings
+        if finding.against == record.best and finding.reason == UNCONFIRMED
+    ]
+
+
+def _unconfirmed_text(record: TuneRecord) -> str:
+    return "".join(
+        f" {finding.choice} looked faster, rate ratio {ratio_text(finding.ratio)}; the budget was "
+        "too short to confirm it."
+        for finding in _unconfirmed(record)
+    )
+
+
 def _ties_text(record: TuneRecord) -> str:
     """Return the configurations that may be as fast as the best, as a sentence."""
-    ties = [
-        str(Choice(loader=runner_up.loader, settings=runner_up.settings))
-        for runner_up in runners_up(record)
-        if runner_up.tie
-    ]
+    named = {str(finding.choice) for finding in _unconfirmed(record)}
+    runners = [(runner_up, _name(runner_up)) for runner_up in runners_up(record)]
+    ties = [name for runner_up, name in runners if runner_up.tie and name not in named]
     if not ties:
         return ""
     more = f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else ""
     return f" Not certainly slower: {', '.join(ties[:_NAMED])}{more}."
+
+
+def _name(runner_up: RunnerUp) -> str:
+    return str(Choice(loader=runner_up.loader, settings=runner_up.settings))
 
 
 def value_text(finding: Finding) -> str:

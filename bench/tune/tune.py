@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from time import monotonic
 from typing import Any
 
@@ -21,6 +21,7 @@ from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials_file import write_trials
+from feedbench.bench.tune.costs import Costs
 from feedbench.bench.tune.race import Finding, Standing
 from feedbench.bench.tune.record import (
     TUNE,
@@ -32,11 +33,9 @@ from feedbench.bench.tune.record import (
     plan_identity,
 )
 from feedbench.bench.tune.rounds import Rounds
-from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
+from feedbench.bench.tune.search import Search
 from feedbench.bench.tune.space import PIXEL_SETTINGS, grid_size
 from feedbench.loaders import Manifest
-
-_RESERVE = 1.3  # time kept to measure the best, relative to what its earlier blocks took
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,8 @@ class Tune:
         self._resume = resume
         self._failures = list(earlier.failures)
         self._trial_index: dict[str, int] = {}  # by the text of a choice
+        self._costs = Costs(earlier.trials)
+        self._started: set[str] = set()  # configurations that have a process
         self._bench = Bench(
             replace(plan, choices=()), manifest, folder, _of_a_search(callbacks.on_event)
         )
@@ -126,6 +127,7 @@ class Tune:
             self._refusal,
             callbacks.on_finding,
             callbacks.on_round,
+            self._fits,
             reads_objects=manifest.is_remote,
         )
         self._interrupted = self._has_ended = False
@@ -161,7 +163,8 @@ class Tune:
             self._search.run(self._plan.choices[: self._budget.fitting])
         except DeadlinePassed:
             return False
-        return self._budget.fitting in (None, len(self._plan.choices))
+        has_all = self._budget.fitting in (None, len(self._plan.choices))
+        return has_all and not self._search.lacks_time
 
     def _measure_best(self) -> None:
         """Time the best on its own in the time that was kept for it."""
@@ -170,19 +173,25 @@ class Tune:
 
     def _start(self, choices: Sequence[Choice]) -> None:
         """Start the processes of a round side by side."""
-        self._bench.deadline = self._deadline(choices[0])
+        self._bench.deadline = self._deadline()
+        begin, new = monotonic(), self._without_process(choices)
         self._bench.start_together([self._trial_of(choice) for choice in choices])
+        self._costs.started(len(new), monotonic() - begin)
+        self._started.update(map(str, new))
 
     def _time_block(self, choice: Choice, round_index: int) -> float | str:
         """Time one block; return images per second, or why it failed."""
-        self._bench.deadline = self._deadline(choice)
-        if monotonic() >= self._bench.deadline:
+        self._bench.deadline = self._deadline()
+        begin = monotonic()
+        if begin >= self._bench.deadline:
             raise DeadlinePassed
         index = self._trial_of(choice)
+        warm_ups = len(self._bench.trials[index].warm_ups)
         self._bench.time_block(index, round_index)
         trial = self._bench.trials[index]
         if trial.error is not None:
             del self._trial_index[str(choice)]  # another block is another trial
+            self._started.discard(str(choice))
             failure = FailedBlock(
                 choice=choice,
                 round=round_index,
@@ -190,6 +199,9 @@ class Tune:
                 traceback=trial.traceback or "",
             )
             self._failures.append(failure)
+        else:
+            seconds, is_first = monotonic() - begin, len(trial.warm_ups) > warm_ups
+            self._costs.timed(choice, trial.blocks[-1].seconds, seconds, is_first=is_first)
         self._save(finished=False)
         return trial.error or trial.blocks[-1].images_per_second
 
@@ -199,26 +211,22 @@ class Tune:
             self._trial_index[name] = self._bench.add(choice)
         return self._trial_index[name]
 
-    def _deadline(self, choice: Choice) -> float:
+    def _deadline(self) -> float:
         """Return when a block must end; the first may take longer, since it is the least result."""
         if not any(trial.blocks for trial in self._trials()):
             return inf
-        return self._budget.begin + self._budget.seconds - self._reserve_s(choice)
+        return self._budget.begin + self._budget.seconds
 
-    def _reserve_s(self, choice: Choice) -> float:
-        """Return the seconds to keep at the end, to measure what may be the best by then."""
-        trials = [trial for trial in self._trials_of(choice) if trial.blocks]
-        if not trials or self._search.is_measuring:
-            return 0.0
-        warm_up_s = max(
-            warm_up.start_s + warm_up.first_batch_s + warm_up.seconds
-            for trial in trials
-            for warm_up in trial.warm_ups
-        )
-        block_s = mean(block.seconds for trial in trials for block in trial.blocks)
-        return _RESERVE * (warm_up_s + MEASURED_ROUNDS * block_s)
+    def _fits(self, choices: Sequence[Choice], rounds: int) -> bool:
+        """Whether there is time for so many rounds."""
+        needed_s = self._costs.foreseen_s(choices, rounds, self._without_process(choices))
+        return monotonic() + needed_s <= self._deadline()
+
+    def _without_process(self, choices: Sequence[Choice]) -> list[Choice]:
+        return [choice for choice in choices if str(choice) not in self._started]
 
     def _end(self, choice: Choice) -> None:
+        self._started.discard(str(choice))
         if str(choice) in self._trial_index:
             self._bench.end(self._trial_index[str(choice)])
 
