@@ -28,7 +28,8 @@ class Finding(BaseModel):
         against: the configuration that `choice` was compared with.
         setting: name of the setting in which the two differ, `TOGETHER` if it is several, None if
             they are different loaders.
-        outcome: "tie" if at least 3 pairs do not show which is faster, "cannot tell" with fewer.
+        outcome: "tie" if at least 3 pairs do not show which is faster, "cannot tell" with fewer, or
+            if there was no time to tell.
             In tune.json "faster" means that fresh blocks confirmed it; what a race itself finds is
             unconfirmed.
         pairs: number of rounds in which both were timed.
@@ -107,7 +108,6 @@ class Race:
             str(choice): {} for choice in (best, *challengers)
         }
         self._settled: dict[str, tuple[Outcome, str]] = {}
-        self._left_out: dict[str, str] = {}  # why, by the text of a choice
         self._compared: dict[str, Comparison] | None = None  # by all rounds so far
 
     @property
@@ -128,11 +128,6 @@ class Race:
     def settle(self, choice: Choice, outcome: Outcome, reason: str = "") -> None:
         """Stop timing a challenger, whose outcome is certain."""
         self._settled[str(choice)] = (outcome, reason)
-        self.running = [other for other in self.running if other != choice]
-
-    def leave_out(self, choice: Choice, reason: str) -> None:
-        """Stop timing a challenger; its outcome is what its pairs so far show."""
-        self._left_out[str(choice)] = reason
         self.running = [other for other in self.running if other != choice]
 
     def judge(self, refusal: Callable[[Choice], str]) -> None:
@@ -158,7 +153,9 @@ class Race:
     @property
     def has_begun(self) -> bool:
         """Whether a round of it was timed."""
-        return bool(self._rates[str(self.best)]) or bool(self._settled)
+        return any(self._rates.values()) or any(
+            one == "failed" for one, _ in self._settled.values()
+        )
 
     @property
     def is_judged(self) -> bool:
@@ -197,9 +194,7 @@ class Race:
         ]
 
     def _finding(self, choice: Choice, comparison: Comparison, setting: str | None) -> Finding:
-        outcome, reason = self._settled.get(
-            str(choice), (_unsettled(comparison), self._left_out.get(str(choice), ""))
-        )
+        outcome, reason = self._settled.get(str(choice), (_unsettled(comparison), ""))
         return Finding(
             choice=choice,
             against=self.best,

@@ -64,11 +64,12 @@ class Races:
     def run(self, race: Race, purpose: str) -> None:
         """Time rounds until the race is over.
 
-        All processes of a race start with it, so that none had more time to warm up.
+        All processes of a race start with it, so that none had more time to warm up; only the
+        first race goes on with those of the first rounds.
         """
         while self._goes_on(race):
             self._time_round(race, purpose)
-        for choice in (race.best, *race.running):
+        for choice in (race.best, *race.running) if race.has_begun else ():
             self._end(choice)
 
     def _goes_on(self, race: Race) -> bool:
@@ -77,7 +78,7 @@ class Races:
             if self.has_time_for([race.best, *race.running], race.rounds_to_judgement):
                 return True
             slowest = min(reversed(race.running), key=self.mean_rate)
-            race.leave_out(slowest, TOO_SHORT)
+            race.settle(slowest, "cannot tell", TOO_SHORT)
             self._end(slowest)
         return False
 

@@ -104,6 +104,11 @@ class Search:
         """Whether something was not compared, or not to the end, for lack of time."""
         return self._races.lacks_time
 
+    @property
+    def looks_fastest(self) -> Choice | None:
+        """What others are compared with now, also before it was compared with any."""
+        return self._best
+
     def run(self, defaults: Sequence[Choice]) -> None:
         """Search until nothing is left to try, or there is no time for what is left.
 
@@ -126,17 +131,17 @@ class Search:
                 running = self._fall_back(running, loss)
 
     def measure_best(self, blocks: Callable[[], int]) -> None:
-        """Time the best alone, until it has enough blocks that it was not chosen by.
+        """Time what looks fastest alone, until it has enough blocks that it was not chosen by.
 
         One that fails again, or comes to use too much memory, is replaced by the runner-up.
 
         Args:
-            blocks: returns how many the best has.
+            blocks: returns how many it has.
 
         Raises:
             Exception: whatever `rounds` raises, such as at the end of the budget.
         """
-        while (best := self.best) is not None and blocks() < MEASURED_ROUNDS:
+        while (best := self._best) is not None and blocks() < MEASURED_ROUNDS:
             if not self._races.has_time_for([best], 1):
                 return
             left = MEASURED_ROUNDS - blocks()
@@ -206,7 +211,7 @@ class Search:
             confirmed = self._confirmed(race, setting)
         except DeadlinePassed:
             for choice in race.running:
-                race.leave_out(choice, TOO_SHORT)
+                race.settle(choice, "cannot tell", TOO_SHORT)
             if race.is_judged:
                 self._conclude(race, confirmed, setting)
             raise
@@ -234,7 +239,7 @@ class Search:
         self._race_now = again
         self._races.run(again, "what looked faster, on new blocks")
         (finding,) = again.findings(setting)
-        return finding
+        return None if finding.reason == TOO_SHORT else finding
 
     def _conclude(self, race: Race, confirmed: Finding | None, setting: str | None) -> None:
         """Report the results of a race; its candidate wins if new blocks have confirmed it."""

@@ -246,7 +246,7 @@ class Tune:
 
     def _record(self, *, finished: bool) -> TuneRecord:
         rates = self._measured()
-        best = self._search.best or self._fastest_so_far()
+        best = self._search.best or self._looks_fastest()
         record = TuneRecord(
             about=plan_identity(self._plan, self._budget.memory_bytes),
             conditions=self._bench.conditions,
@@ -256,7 +256,7 @@ class Tune:
             interrupted=self._interrupted or not self._has_ended,
             best=best,
             compared=best == self._search.best,
-            images_per_second=median_interval(rates) if rates else None,
+            images_per_second=median_interval(rates) if rates and best else None,
             seconds=self._earlier.seconds + self._budget.spent_s(),
             findings=list(self._search.findings),
             timed=_timed(self._trials()),
@@ -265,21 +265,22 @@ class Tune:
         )
         return record.model_copy(update={"combinations": grid_size(record.loaders)})
 
-    def _fastest_so_far(self) -> Choice | None:
+    def _looks_fastest(self) -> Choice | None:
         """Return what looks fastest after a budget that was too short to compare anything."""
+        if not self._has_ended:
+            return None
         failed = {str(failure.choice) for failure in self._failures}
         able = [
             one
             for one in _timed(self._trials())
             if str(one.choice) not in failed and not self._refusal(one.choice)
         ]
-        if not self._has_ended or not able:
-            return None
-        return max(able, key=lambda one: one.images_per_second).choice
+        known = max(able, key=lambda one: one.images_per_second).choice if able else None
+        return self._search.looks_fastest or known
 
     def _measured(self) -> list[float]:
         """Return the rates of the best in blocks that it was not chosen by."""
-        best, first = self._search.best, self._search.chosen_round
+        best, first = self._search.looks_fastest, self._search.chosen_round
         return [
             rate
             for trial in (self._trials_of(best) if best else ())
