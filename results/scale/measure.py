@@ -97,7 +97,8 @@ def with_files(root: Path, count: int) -> Iterator[Line | None]:
 def with_rows(name: str, root: Path) -> Iterator[Line | None]:
     """All commands on rows whose files have been scanned."""
     yield part(name, "list", root)
-    data.known(root, data.Manifest.read(root.parent / "manifest.parquet"))
+    # In a process of its own: the memory of this one counts as that of each process it starts.
+    subprocess.run([sys.executable, PARTS, "known", root], check=True)
     for one in ("read", "start", "order", "balance", "report"):
         yield part(name, one, root)
     yield feedbench(name, "scan", root, label="scan, files known")
