@@ -112,6 +112,7 @@ def _numbers(folder: Path, classes: tuple[str, ...]) -> tuple[np.ndarray, np.nda
 
 PARTS = {
     "list": make_list,
+    "known": known,
     "read": read,
     "start": start,
     "order": order,
