@@ -89,11 +89,12 @@ def test_a_path_keeps_its_two_slashes():
     assert type(source_path("s3")) is type(Path())
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs"])
-def test_credentials_in_an_address_are_refused_and_not_shown(scheme, capsys):
+@pytest.mark.parametrize("scheme", ["s3", "gs", "S3"])
+@pytest.mark.parametrize("secret", ["top-secret", "with/a/slash+top-secret"])
+def test_credentials_in_an_address_are_refused_and_not_shown(scheme, secret, capsys):
     for read in (scan, lambda source: list_images(source, None)):
         with pytest.raises(SourceError, match=r"must not hold credentials") as caught:
-            read(f"{scheme}://AKID:top-secret@bucket/prefix")
+            read(f"{scheme}://AKID:{secret}@bucket/prefix")
         assert "AKID" not in str(caught.value)
         assert "top-secret" not in str(caught.value)
     assert "top-secret" not in "".join(capsys.readouterr())
