@@ -1,6 +1,7 @@
 """plan: from the record of a run to what a larger target needs."""
 
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -90,4 +91,18 @@ def test_a_mistake_is_one_line_and_leaves_no_folder(plan, words, told):
     assert (code, printed.out) == (2, "")
     assert len(printed.err.splitlines()) == 1
     assert told in printed.err
+    assert not out.exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_folder(plan):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        code, printed, out = plan("--accelerator", "a100", *FROM)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, printed.out) == (2, "")
+    assert printed.err.splitlines() == [
+        f"feedbench: {out}/plan.json: File too large; name another file or another folder"
+    ]
     assert not out.exists()
