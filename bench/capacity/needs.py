@@ -135,7 +135,7 @@ def _processor(target: Target, costs: Costs) -> list[Need]:
             resource="cores that load",
             unit="cores",
             amount=cpu_s.times(rate),
-            has=target.cores * target.hosts if target.cores else None,
+            has=target.cores * target.full_hosts if target.cores else None,
             how=f"{cpu_s.likely * 1e3:.2f} ms of a core per image",
         ),
         Need(
@@ -217,7 +217,7 @@ def _why_read_once(target: Target, costs: Costs) -> str:
 
 def _network(target: Target, costs: Costs) -> list[Need]:
     rate, once = target.images_per_second, _why_read_once(target, costs)
-    has = target.network_bits_per_s * target.hosts if target.network_bits_per_s else None
+    has = target.network_bits_per_s * target.full_hosts if target.network_bits_per_s else None
     pixels = 3 * costs.image_size**2 * costs.bytes_per_value
     return [
         Need(
@@ -247,7 +247,7 @@ def _memory(target: Target, costs: Costs) -> list[Need]:
         "memory, cached pixels": (decoded, "per host, uint8; also the size of a pack of arrays"),
         "memory, float32 pixels": (4 * decoded, "per host"),
     }
-    loaders = ceil(target.count / target.hosts)
+    loaders = target.most_per_host
     kept = f"memory, cached {costs.kept}"
     if kept in sizes:
         each = "" if loaders == 1 else f", by each of {loaders} loaders"
@@ -286,6 +286,11 @@ def _assumptions(target: Target, costs: Costs) -> list[str]:
     if target.hosts > 1:
         texts.append(
             f"Assumed: {target.hosts} hosts share the images evenly; gradients use another network."
+        )
+    if target.count % target.hosts:
+        texts.append(
+            f"Of {target.hosts} hosts, the one with most accelerators has {target.most_per_host}; "
+            "cores and network of the others count only as far as they have as many."
         )
     return texts
 

@@ -99,6 +99,16 @@ def test_hosts_add_up_but_each_needs_its_own_cache():
     assert planned["memory, cached files"].amount.likely == pytest.approx(1e11)
 
 
+@pytest.mark.parametrize(("count", "hosts", "full"), [(3, 2, 1.5), (1, 4, 1), (8, 2, 2)])
+def test_hosts_with_fewer_accelerators_lend_their_cores_to_nobody(count, hosts, full):
+    shared = target(count=count, hosts=hosts, network_bits_per_s=25e9)
+    planned = plan_for(shared, COSTS, [])
+    assert needs(planned)["cores that load"].has == pytest.approx(32 * full)
+    assert needs(planned)["network, remote files"].has == pytest.approx(25e9 * full)
+    noted = any("the one with most accelerators has" in text for text in planned.assumptions)
+    assert noted == (count % hosts > 0)
+
+
 @pytest.mark.parametrize("likely", [0.0, 0.002])
 def test_a_block_in_which_no_cpu_time_was_counted_limits_nothing(likely):
     """As of a cached loader of small images: the clock of a process ticks every 10 ms."""
