@@ -43,13 +43,13 @@ def meet(
     Raises:
         PlanError: a worker differs, or does not come in time.
     """
-    _check_port(cluster)
     if cluster.is_chief:
         wires = _receive_all(cluster, facts, note, poll)
         for wire in wires.values():
             with suppress(OSError):  # one that has ended since is noticed next
                 wire.send(Message(_WELCOME, told))
         return wires, told
+    _check_port(cluster)  # not on the chief: a worker that came meanwhile would be cut off
     wire, welcome = _join(cluster, facts, note, poll)
     return {0: wire}, welcome.values
 
