@@ -61,6 +61,7 @@ class Costs(BaseModel):
         bytes_per_value: of a batch's images: 1 for uint8, 4 for float32.
         cold_rate: images per second that the storage delivers, files not in memory; None if
             unknown.
+        file_bytes: mean size of the files that were measured; None if unknown.
         read_wait_s: seconds for which one read of the storage waits; None if unknown.
         most_workers: threads or processes that the settings allow a loader on any number of cores;
             None if more cores have more, or if unknown.
@@ -82,6 +83,7 @@ class Costs(BaseModel):
     stages: dict[str, float] = {}
     bytes_per_value: PositiveInt = 1
     cold_rate: float | None = None
+    file_bytes: PositiveFloat | None = None
     read_wait_s: float | None = None
     most_workers: PositiveInt | None = None
     kept: Kept | None = None
@@ -121,6 +123,7 @@ def costs_of_diagnosis(record: DiagnosisRecord, bytes_per_value: int = 1) -> Cos
         stages=_stages(record),
         bytes_per_value=bytes_per_value,
         cold_rate=median_rate(cold) if cold else None,
+        file_bytes=record.encoded_bytes / record.images or None,
         read_wait_s=rates.read_wait_s if rates and cold and record.cache_state == "cold" else None,
         most_workers=record.most_workers,
         kept=_KEPT.get(str(record.settings.get("cache"))),
@@ -166,6 +169,7 @@ def costs_of_trial(
         rate=Span.over([block.images_per_second for block in trial.blocks]),
         bytes_per_value=bytes_per_value,
         cold_rate=median(best.rates) if best else None,
+        file_bytes=best.bytes_per_image if best else None,
         read_wait_s=1 / median(single.rates) if single else None,
         most_workers=most_workers,
         kept=_KEPT.get(str(trial.settings.get("cache"))),

@@ -14,6 +14,7 @@ Unit = Literal["cores", "workers", "bytes", "bytes/s", "reads/s", "reads", "bits
 _READ_AHEAD = 128 * 1024  # bytes that Linux requests at once of a file that is read in order
 _STREAMED = 1 << 20  # bytes of a read of a shard in order
 _SMALLEST_SHARD, _LARGEST_SHARD = 64e6, 1e9
+_ALIKE = 1.25  # times as large; files of other sizes are likely to be of other images
 _SHARDS_PER_READER = 8  # so that shards in random order mix images, and readers end together
 
 
@@ -135,7 +136,7 @@ def _processor(target: Target, costs: Costs) -> list[Need]:
             resource="cores that load",
             unit="cores",
             amount=cpu_s.times(rate),
-            has=target.cores * target.hosts if target.cores else None,
+            has=target.cores * target.full_hosts if target.cores else None,
             how=f"{cpu_s.likely * 1e3:.2f} ms of a core per image",
         ),
         Need(
@@ -172,7 +173,7 @@ def _workers(target: Target, costs: Costs) -> list[Need]:
 def _storage(target: Target, costs: Costs) -> list[Need]:
     rate, size = target.images_per_second, target.bytes_per_image
     once = _why_read_once(target, costs)
-    measured = costs.cold_rate * size if costs.cold_rate else None
+    measured = costs.cold_rate * (costs.file_bytes or size) if costs.cold_rate else None
     when = f"first epoch only: {once}" if once else "every epoch"
     reads = Span(
         likely=rate, low=rate * size / _STREAMED, high=rate * max(1, ceil(size / _READ_AHEAD))
@@ -217,7 +218,7 @@ def _why_read_once(target: Target, costs: Costs) -> str:
 
 def _network(target: Target, costs: Costs) -> list[Need]:
     rate, once = target.images_per_second, _why_read_once(target, costs)
-    has = target.network_bits_per_s * target.hosts if target.network_bits_per_s else None
+    has = target.network_bits_per_s * target.full_hosts if target.network_bits_per_s else None
     pixels = 3 * costs.image_size**2 * costs.bytes_per_value
     return [
         Need(
@@ -247,7 +248,7 @@ def _memory(target: Target, costs: Costs) -> list[Need]:
         "memory, cached pixels": (decoded, "per host, uint8; also the size of a pack of arrays"),
         "memory, float32 pixels": (4 * decoded, "per host"),
     }
-    loaders = ceil(target.count / target.hosts)
+    loaders = target.most_per_host
     kept = f"memory, cached {costs.kept}"
     if kept in sizes:
         each = "" if loaders == 1 else f", by each of {loaders} loaders"
@@ -286,6 +287,17 @@ def _assumptions(target: Target, costs: Costs) -> list[str]:
     if target.hosts > 1:
         texts.append(
             f"Assumed: {target.hosts} hosts share the images evenly; gradients use another network."
+        )
+    if costs.file_bytes and not 1 / _ALIKE < target.bytes_per_image / costs.file_bytes < _ALIKE:
+        texts.append(
+            f"The files that were measured have {costs.file_bytes / 1e3:,.0f} kB on average, those "
+            f"of the target {target.bytes_per_image / 1e3:,.0f} kB: an image may cost more or less "
+            "to decode."
+        )
+    if target.count % target.hosts:
+        texts.append(
+            f"Of {target.hosts} hosts, the one with most accelerators has {target.most_per_host}; "
+            "cores and network of the others count only as far as they have as many."
         )
     return texts
 

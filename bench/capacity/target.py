@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import ceil
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
@@ -47,6 +48,19 @@ class Target(BaseModel):
     def images_per_second(self) -> float:
         """What all accelerators take together."""
         return self.count * self.rate
+
+    @property
+    def most_per_host(self) -> int:
+        """Accelerators of the host that has most of them."""
+        return ceil(self.count / self.hosts)
+
+    @property
+    def full_hosts(self) -> float:
+        """Hosts like the one with most accelerators that would have all of them.
+
+        The others wait for its steps, so that more cores there help nobody.
+        """
+        return self.count / self.most_per_host
 
 
 def parse_accelerator(text: str) -> tuple[str, int]:

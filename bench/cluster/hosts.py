@@ -19,6 +19,7 @@ from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.quantities import quantity
 
 _LEAST = 2  # workers
+_LONGEST_S = 86_400.0  # sockets refuse to wait for centuries, and a thread would end
 _PORTS = range(1, 2**16)
 _ADDRESS = re.compile(r"[^\s/]+:([0-9]{1,5})")
 
@@ -29,11 +30,12 @@ class Waits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     join_s: float = Field(
-        300.0, gt=0, description="Seconds until all workers must have been started."
+        300.0, gt=0, le=_LONGEST_S, description="Seconds until all workers must have been started."
     )
     silence_s: float = Field(
         30.0,
         ge=1,
+        le=_LONGEST_S,
         description="Seconds without a heartbeat from a worker after which the others end; a "
         "killed worker is noticed immediately.",
     )

@@ -21,7 +21,7 @@ from feedbench.bench.errors import PlanError
 Facts = dict[str, Any]
 _HELLO_S = 5.0  # in which another program that connects is recognized
 _POLL_S = 0.5
-_WELCOME = "welcome"
+_WELCOME, _ROLL_CALL, _HERE = "welcome", "roll call", "here"
 _SAME = "start all workers with the same versions, data and options"
 
 
@@ -43,13 +43,13 @@ def meet(
     Raises:
         PlanError: a worker differs, or does not come in time.
     """
-    _check_port(cluster)
     if cluster.is_chief:
         wires = _receive_all(cluster, facts, note, poll)
         for wire in wires.values():
             with suppress(OSError):  # one that has ended since is noticed next
                 wire.send(Message(_WELCOME, told))
         return wires, told
+    _check_port(cluster)  # not on the chief: a worker that came meanwhile would be cut off
     wire, welcome = _join(cluster, facts, note, poll)
     return {0: wire}, welcome.values
 
@@ -83,8 +83,8 @@ def _receive_all(
     note(f"waiting for {cluster.workers - 1} more of {cluster.workers} workers")
     try:
         with _listening(cluster) as server:
-            while len(wires) < cluster.workers - 1:
-                _accept(server, cluster, facts, wires)
+            while not _is_complete(cluster, wires, note, poll):
+                _accept(server, cluster, facts, wires, poll)
                 poll()
                 _check_time(cluster, wires, deadline)
     except BaseException as error:
@@ -94,7 +94,42 @@ def _receive_all(
     return wires
 
 
-def _accept(server: socket.socket, cluster: Cluster, facts: Facts, wires: dict[int, Wire]) -> None:
+def _is_complete(
+    cluster: Cluster,
+    wires: dict[int, Wire],
+    note: Callable[[str], None],
+    poll: Callable[[], None],
+) -> bool:
+    """Whether all workers are there, also those that came first; forget those that are not."""
+    if len(wires) < cluster.workers - 1:
+        return False
+    for number in sorted(wires):
+        if not _is_here(wires[number], cluster, poll):
+            note(f"{cluster.name(number)} came and has ended since; waiting for it")
+            wires.pop(number).close()
+    return len(wires) == cluster.workers - 1
+
+
+def _is_here(wire: Wire, cluster: Cluster, poll: Callable[[], None]) -> bool:
+    """Whether a worker that has come answers; a machine that vanished closes no connection."""
+    deadline = monotonic() + cluster.waits.silence_s
+    with suppress(OSError, NotFeedbench, ValueError):
+        wire.send(Message(_ROLL_CALL))
+        while not wire.is_readable(_POLL_S):
+            poll()
+            if monotonic() > deadline:
+                return False
+        return wire.receive(_HELLO_S).kind == _HERE
+    return False
+
+
+def _accept(
+    server: socket.socket,
+    cluster: Cluster,
+    facts: Facts,
+    wires: dict[int, Wire],
+    poll: Callable[[], None],
+) -> None:
     """Take in a worker, if one is at the door."""
     server.settimeout(_POLL_S)
     try:
@@ -109,6 +144,8 @@ def _accept(server: socket.socket, cluster: Cluster, facts: Facts, wires: dict[i
         return
     _drop_ended(wires)
     worker, theirs = hello.values.get("worker"), hello.values.get("facts")
+    if worker in wires and not _is_here(wires[worker], cluster, poll):
+        wires.pop(worker).close()  # its machine was started again
     if refusal := _why_not(cluster, facts, wires, worker, theirs):
         _refuse([wire], refusal)
         raise PlanError(refusal)
@@ -156,9 +193,10 @@ def _join(
     note(f"this is {cluster.name(cluster.worker)} of {cluster.workers}; joining {cluster.name(0)}")
     wire = _connected(cluster, poll)
     try:
-        wire.send(Message("hello", {"worker": cluster.worker, "facts": facts}))
-        _await_answer(wire, cluster, poll)
-        answer = _answer(wire, cluster)
+        hello = Message("hello", {"worker": cluster.worker, "facts": facts})
+        answer = _answer(wire, hello, cluster, poll)
+        while answer.kind == _ROLL_CALL:
+            answer = _answer(wire, Message(_HERE), cluster, poll)
     except BaseException:
         wire.close()
         raise
@@ -175,7 +213,11 @@ def _await_answer(wire: Wire, cluster: Cluster, poll: Callable[[], None]) -> Non
             )
 
 
-def _answer(wire: Wire, cluster: Cluster) -> Message:
+def _answer(wire: Wire, message: Message, cluster: Cluster, poll: Callable[[], None]) -> Message:
+    """Send a message, and return what the chief says next."""
+    with suppress(OSError):  # it has ended: receiving fails too
+        wire.send(message)
+    _await_answer(wire, cluster, poll)
     try:
         answer = wire.receive(_HELLO_S)
     except NotFeedbench as error:
@@ -185,7 +227,7 @@ def _answer(wire: Wire, cluster: Cluster) -> Message:
         ) from error
     except (OSError, ValueError) as error:
         raise PlanError(f"{cluster.name(0)} ended before all workers had come") from error
-    if answer.kind != _WELCOME:
+    if answer.kind not in (_WELCOME, _ROLL_CALL):
         raise PlanError(str(answer.values.get("reason")))
     return answer
 

@@ -60,7 +60,8 @@ class Session:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        jobs: list[Callable[[], None]] = [self._tell_alive]
+        jobs: list[Callable[[], None]] = [self._sign]
+        jobs += [partial(self._tell_alive, worker) for worker in self._wires]
         jobs += [partial(self._listen, worker) for worker in self._wires]
         self._threads = [threading.Thread(target=job, daemon=True) for job in jobs]
         for thread in self._threads:
@@ -181,15 +182,29 @@ class Session:
             self._send_all(Message(_ENDED, {"line": f"{self._name} {why}"}))
 
     def _send_all(self, message: Message) -> None:
-        for worker, wire in self._wires.items():
-            if worker not in self._left:
-                with suppress(OSError):  # lost: the thread that listens to this worker reports it
-                    wire.send(message)
+        for worker in self._wires:
+            self._send(worker, message)
 
-    def _tell_alive(self) -> None:
-        while not self._over.wait(self.cluster.waits.silence_s / _SIGNS):
-            self._send_all(Message(_ALIVE))
+    def _send(self, worker: int, message: Message) -> None:
+        if worker not in self._left:
+            with suppress(OSError):  # lost: the thread that listens to this worker reports it
+                self._wires[worker].send(message)
+
+    def _tell_alive(self, worker: int) -> None:
+        """Send signs of life; not by the thread for another worker, which may wait for minutes.
+
+        Weights that are on their way to a worker over a slow network hold up what follows them.
+        """
+        while not self._over.wait(self._sign_s):
+            self._send(worker, Message(_ALIVE))
+
+    def _sign(self) -> None:
+        while not self._over.wait(self._sign_s):
             self._on_sign(self)
+
+    @property
+    def _sign_s(self) -> float:
+        return self.cluster.waits.silence_s / _SIGNS
 
     def _listen(self, worker: int) -> None:
         """Take in what one worker sends, until it leaves or is lost."""

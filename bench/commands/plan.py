@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +23,11 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, print_parts, result_folder
 from feedbench.bench.commands.overlay import one_loader
 from feedbench.bench.commands.plan_costs import costs_in, measured_now
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, RecordError
 
 if TYPE_CHECKING:
     from feedbench.bench.accelerator import Accelerator
+    from feedbench.bench.capacity.needs import CapacityPlan
     from feedbench.loaders import Manifest
 
 _SAMPLE = 20_000  # files whose sizes are read
@@ -109,7 +111,6 @@ def plan(
     from feedbench.bench.capacity.needs import plan_for
     from feedbench.bench.capacity.table import parts
     from feedbench.bench.capacity.target import Target, parse_accelerator, rate_assumptions
-    from feedbench.bench.files import write_result
     from feedbench.loaders import available_memory, usable_cores
 
     name, count = parse_accelerator(accelerator)
@@ -142,10 +143,26 @@ def plan(
     )
     assumptions = rate_assumptions(profile, size) if profile else []
     planned = plan_for(target, costs, assumptions)
-    for path in filter(None, (folder / "plan.json", json)):
-        write_result(path, planned.model_dump())
+    _save(planned, folder, json)
     print_parts(console(), parts(planned))
     console().print(f"Record: {folder}", highlight=False, soft_wrap=True)
+
+
+def _save(planned: CapacityPlan, folder: Path, json: Path | None) -> None:
+    """Write the plan into its folder, and where --json says.
+
+    Raises:
+        RecordError: it cannot be written; a folder with nothing in it is removed.
+    """
+    from feedbench.bench.files import write_result
+
+    try:
+        for path in filter(None, (folder / "plan.json", json)):
+            write_result(path, planned.model_dump())
+    except RecordError:
+        with suppress(OSError):  # it holds the diagnosis that was made, or the plan
+            folder.rmdir()
+        raise
 
 
 def _profile(name: str, rate: float | None) -> Accelerator | None:

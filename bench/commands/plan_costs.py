@@ -48,15 +48,18 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None, manifest:
                 f"--from {result}: a diagnosis of {found.record.loader} with one choice of "
                 "settings; leave out --loader and --set"
             )
-        return costs_of_diagnosis(found.record, _bytes_per_value(found.record))
+        costs = costs_of_diagnosis(found.record, _bytes_per_value(found.record))
+        return _with_machine(costs, _facts_of(found.path.parent, found.record.machine))
     if not isinstance(found, BenchResult | LimitsResult) or not found.trials:
         raise PlanError(f"--from {result}: must be a run of diagnose, limits or bench")
     cold = read_limits(found.path.parent).disk if isinstance(found, LimitsResult) else []
     trial = _chosen(found, loader, sets)
-    cores = _cores_of(found.path.parent, trial)
+    facts = _facts_of(found.path.parent, trial.machine)
+    cores = _cores_of(found.path.parent, facts)
     per_value = 4 if trial.all_settings.get("output") == "float32" else 1
     reads = [] if isinstance(cold, str) else cold
-    return costs_of_trial(trial, cores, reads, per_value, _most_workers(trial, manifest))
+    costs = costs_of_trial(trial, cores, reads, per_value, _most_workers(trial, manifest))
+    return _with_machine(costs, facts)
 
 
 def _most_workers(trial: Trial, manifest: Manifest) -> int | None:
@@ -71,17 +74,36 @@ def _most_workers(trial: Trial, manifest: Manifest) -> int | None:
     return None
 
 
-def _cores_of(folder: Path, trial: Trial) -> int:
-    """Return the cores of the machine that was measured, which older records say in a file."""
+def _facts_of(folder: Path, machine: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what a record says of the machine that was measured; older ones do so in a file."""
     import json
 
-    facts = trial.machine or {}
-    if not facts.get("cores"):
-        with suppress(OSError, ValueError):
-            facts = dict(json.loads((folder / "environment.json").read_bytes()))
+    if machine and machine.get("cores"):
+        return machine
+    with suppress(OSError, ValueError, TypeError):
+        return dict(json.loads((folder / "environment.json").read_bytes()))
+    return {}
+
+
+def _cores_of(folder: Path, facts: dict[str, Any]) -> int:
     if not facts.get("cores"):
         raise PlanError(f"--from {folder}: the record does not say how many cores there were")
     return int(facts["cores"])
+
+
+def _with_machine(costs: Costs, facts: dict[str, Any]) -> Costs:
+    """Return the costs with a note if another machine was measured than this one."""
+    from feedbench.bench.environment import environment
+
+    here, names = environment(), ("processor", "cores")
+    if all(facts.get(name) in (None, here[name]) for name in names):
+        return costs
+    note = (
+        f"Measured on another machine ({facts.get('processor')}, {costs.cores} cores): cores and "
+        "memory that no option states are those of this one, and --core-speed is relative to that "
+        "one's cores."
+    )
+    return costs.model_copy(update={"notes": [*costs.notes, note]})
 
 
 def _chosen(found: BenchResult | LimitsResult, loader: str | None, sets: list[str] | None) -> Trial:

@@ -16,6 +16,7 @@ ATTEMPTS = 5
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 15
 CONNECTIONS = 128  # of one process; read depths above it wait for a connection
 LEAST_BYTES_PER_S = 10_000  # an answer that is slower on average is asked for again
+PAGE_BYTES = 2_000_000  # of 1,000 objects in a listing, at most; its answer need not say its size
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 20.0  # between attempts, doubled each time
 _POLL_S = 0.25
 

@@ -1,7 +1,7 @@
 """Bytes that a process has read from object storage, where other processes can read their number.
 
 `/proc` counts what a process reads from disks, but not what comes over the network. So each process
-counts for itself, in a file in memory that is named by its id.
+counts for itself, in a file that is named by its id: in memory, or else on a disk.
 """
 
 from __future__ import annotations
@@ -9,29 +9,40 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 _COUNT = struct.Struct("<q")
 _MEMORY = Path("/dev/shm")
+_DISK = Path("/tmp")  # not what TMPDIR says, which differs between the processes of a run
 
 
 class _Counter:
     """The count of this process."""
 
     def __init__(self) -> None:
-        path = _path(os.getpid())
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        _remove_abandoned(path.parent)
-        with path.open("w+b") as file:
-            file.write(_COUNT.pack(0))
-            file.flush()
-            self._memory = mmap.mmap(file.fileno(), _COUNT.size)
+        first, second = _paths(os.getpid())
+        try:
+            self._memory = _shared(first)
+        except OSError:  # containers have little memory for files, which others may have filled
+            self._memory = _shared(second)
 
     def add(self, count: int) -> None:
         _COUNT.pack_into(self._memory, 0, _COUNT.unpack_from(self._memory)[0] + count)
+
+
+def _shared(path: Path) -> mmap.mmap:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    _remove_abandoned(path.parent)
+    try:
+        with path.open("w+b") as file:
+            file.write(_COUNT.pack(0))
+            file.flush()
+            return mmap.mmap(file.fileno(), _COUNT.size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 _lock = threading.Lock()
@@ -53,14 +64,16 @@ def count(size: int) -> None:
 
 def fetched_bytes(pid: int) -> int | None:
     """Bytes that a running process has read; None if it has not read a single object."""
-    with suppress(OSError, struct.error):
-        return int(_COUNT.unpack(_path(pid).read_bytes())[0])
+    for path in _paths(pid):
+        with suppress(OSError, struct.error):
+            return int(_COUNT.unpack(path.read_bytes())[0])
     return None
 
 
-def _path(pid: int) -> Path:
-    folder = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    return folder / f"feedbench-fetched-{os.getuid()}" / str(pid)
+def _paths(pid: int) -> tuple[Path, Path]:
+    """Where the count of a process may be; the first one is preferred."""
+    name = f"feedbench-fetched-{os.getuid()}"
+    return _MEMORY / name / str(pid), _DISK / name / str(pid)
 
 
 def _remove_abandoned(folder: Path) -> None:

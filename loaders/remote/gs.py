@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
-from asyncio import timeout
+from asyncio import get_running_loop, timeout
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +19,7 @@ from typing import Any
 from feedbench.loaders.address import Version
 from feedbench.loaders.remote.calls import (
     CONNECT_TIMEOUT_S,
+    PAGE_BYTES,
     READ_TIMEOUT_S,
     cut,
     longest_s,
@@ -32,6 +33,7 @@ from feedbench.loaders.remote.store import (
     Page,
     Span,
     changed,
+    checked,
     denied,
     missing,
     no_bucket,
@@ -99,9 +101,10 @@ class GoogleStorage:
         if version is not None:
             request["ifGenerationMatch"] = version.tag
         headers = {} if span is None else {"Range": range_header(span)}
-        return self._read(
+        data = self._read(
             "b/{}/o/{}", bucket, key, headers=headers, is_cancelled=is_cancelled, **request
         )
+        return checked(data, span)
 
     def _read(
         self,
@@ -121,11 +124,12 @@ class GoogleStorage:
                 params=files._get_params(parameters),
                 headers=_with_credentials(files, headers),
             )
-            async with request as answer:
+            async with timeout(longest_s(PAGE_BYTES)) as limit, request as answer:
                 if answer.status >= 400:
                     raise _Refused(answer.status)
-                async with timeout(longest_s(answer.content_length or 0)):
-                    return bytes(await answer.read())
+                length = PAGE_BYTES if answer.content_length is None else answer.content_length
+                limit.reschedule(get_running_loop().time() + longest_s(length))
+                return bytes(await answer.read())
 
         try:
             loop = self._files.loop  # first: a coroutine that is not awaited warns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feedbench.loaders.containers.listing import in_folders
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.errors import SourceError, SourceWarning
 from feedbench.loaders.litter import is_in_litter, is_litter
 from feedbench.loaders.manifest import PATH, SCHEMA, VERSION
 from feedbench.loaders.remote.calls import threads
@@ -41,8 +42,15 @@ def stated(path: object) -> Iterator[None]:
 
 
 def folders_in(root: RemotePath) -> list[str]:
-    """The names of the folders in a prefix, sorted."""
-    names = (name for page in root.pages() for name in page.folders)
+    """The names of the folders in a prefix, sorted; a folder without a name is left out."""
+    names = [name for page in root.pages() for name in page.folders]
+    if "" in names:
+        warnings.warn(
+            f"{root}//: the objects behind two slashes are in a folder without a name, and are "
+            "not listed; move them",
+            SourceWarning,
+            stacklevel=2,
+        )
     return sorted(name for name in names if name and not is_litter(name.encode()))
 
 

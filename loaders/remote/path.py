@@ -18,7 +18,7 @@ from feedbench.loaders.remote.calls import threads
 from feedbench.loaders.remote.fetched import count
 from feedbench.loaders.remote.store import Page, Store, missing, store_of
 
-_ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)
+_ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL | re.IGNORECASE)
 _PART_BYTES, _PARTS = 8 << 20, 4  # of a shard that is copied: at once, and how many at a time
 _BUFFER_BYTES = 1 << 20  # read at a time where a library reads as from a file
 _FOLDER = os.stat_result((stat.S_IFDIR | 0o555, 0, 0, 1, 0, 0, 0, 0, 0, 0))
@@ -47,9 +47,10 @@ def source_path(source: str | Path) -> Path:
     found = _ADDRESS.fullmatch(str(source))
     if found is None:
         return Path(source)
-    scheme, rest = found.groups()
+    scheme, rest = found[1].lower(), found[2]
     bucket = rest.partition("/")[0]
-    if "@" in bucket:  # not repeated: it may be a secret
+    # Not repeated: it may be a secret. No bucket has a colon; a secret may have a slash.
+    if "@" in bucket or ":" in bucket:
         raise SourceError(
             f"{scheme}://…@…: an address must not hold credentials; leave them to the "
             f"environment or to {scheme}'s own files, and name {scheme}://BUCKET/PREFIX"

@@ -18,6 +18,7 @@ from feedbench.loaders.remote.calls import (
     ATTEMPTS,
     CONNECT_TIMEOUT_S,
     CONNECTIONS,
+    PAGE_BYTES,
     READ_TIMEOUT_S,
     cut,
     longest_s,
@@ -31,6 +32,7 @@ from feedbench.loaders.remote.store import (
     Page,
     Span,
     changed,
+    checked,
     denied,
     missing,
     no_bucket,
@@ -106,8 +108,9 @@ class S3:
             request["Range"] = range_header(span)
 
         async def body() -> bytes:
-            answer = await (await self._files.set_session()).get_object(**request)
+            answer = await self._answer("get_object", request)
             async with answer["Body"] as stream:
+                _check_tag(answer, version)
                 try:
                     async with timeout(longest_s(answer["ContentLength"])):
                         data: bytes = await stream.read()
@@ -118,7 +121,7 @@ class S3:
             return data
 
         whole: bytes = self._waited(retried(body, lambda error: not _is_cut(error)), is_cancelled)
-        return whole
+        return checked(whole, span)
 
     def _call(
         self,
@@ -126,10 +129,16 @@ class S3:
         request: dict[str, str],
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Any:
-        async def call() -> Any:
-            return await getattr(await self._files.set_session(), method)(**request)
+        return self._waited(self._answer(method, request), is_cancelled)
 
-        return self._waited(call(), is_cancelled)
+    async def _answer(self, method: str, request: dict[str, str]) -> Any:
+        """The answer to a request, whose body may not have come yet."""
+        client = await self._files.set_session()
+        try:
+            async with timeout(longest_s(PAGE_BYTES)):
+                return await getattr(client, method)(**request)
+        except TimeoutError:  # sent byte by byte, it never is silent
+            raise silent() from None
 
     def _waited(self, call: Any, is_cancelled: Callable[[], bool] = lambda: False) -> Any:
         try:
@@ -153,6 +162,17 @@ class S3:
             "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
         }
         return s3fs.S3FileSystem(config_kwargs={**config, **stated}, skip_instance_cache=True)
+
+
+def _check_tag(answer: Any, version: Version | None) -> None:
+    """Check the version of an answer: not all servers that speak the protocol heed `IfMatch`."""
+    tag = answer.get("ETag")
+    if version is not None and tag and _bare(tag) != _bare(version.tag):
+        raise changed()
+
+
+def _bare(tag: str) -> str:
+    return tag.removeprefix("W/").strip('"')
 
 
 class _Cut(Exception):

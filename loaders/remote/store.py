@@ -91,6 +91,19 @@ def range_header(span: Span) -> str:
     return f"bytes={begin}-{begin + length - 1}"
 
 
+def checked(data: bytes, span: Span | None) -> bytes:
+    """The bytes of a span, or of a whole object, if they are as many as were asked for.
+
+    Raises:
+        OSError: they are not.
+    """
+    if span is None or len(data) == span[1]:
+        return data
+    if len(data) < span[1]:
+        raise too_short()
+    raise OSError(errno.EIO, "the server does not send ranges of bytes, only whole objects")
+
+
 def missing() -> OSError:
     """The error for an object that is not there, or no longer."""
     return FileNotFoundError(errno.ENOENT, "there is no such object")

@@ -99,6 +99,28 @@ def test_hosts_add_up_but_each_needs_its_own_cache():
     assert planned["memory, cached files"].amount.likely == pytest.approx(1e11)
 
 
+def test_the_storage_is_as_fast_as_it_was_with_the_files_that_were_measured():
+    costs = COSTS.model_copy(update={"file_bytes": 10_000.0})
+    planned = plan_for(target(), costs, [])
+    assert needs(planned)["storage bandwidth"].has == pytest.approx(5_000 * 10_000)
+    assert any(
+        "measured have 10 kB on average, those of the target 100 kB" in text
+        for text in planned.assumptions
+    )
+    same = plan_for(target(bytes_per_image=11_000), costs, [])
+    assert not any("files that were measured" in text for text in same.assumptions)
+
+
+@pytest.mark.parametrize(("count", "hosts", "full"), [(3, 2, 1.5), (1, 4, 1), (8, 2, 2)])
+def test_hosts_with_fewer_accelerators_lend_their_cores_to_nobody(count, hosts, full):
+    shared = target(count=count, hosts=hosts, network_bits_per_s=25e9)
+    planned = plan_for(shared, COSTS, [])
+    assert needs(planned)["cores that load"].has == pytest.approx(32 * full)
+    assert needs(planned)["network, remote files"].has == pytest.approx(25e9 * full)
+    noted = any("the one with most accelerators has" in text for text in planned.assumptions)
+    assert noted == (count % hosts > 0)
+
+
 @pytest.mark.parametrize("likely", [0.0, 0.002])
 def test_a_block_in_which_no_cpu_time_was_counted_limits_nothing(likely):
     """As of a cached loader of small images: the clock of a process ticks every 10 ms."""

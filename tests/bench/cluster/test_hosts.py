@@ -47,6 +47,9 @@ def test_a_machine_finds_itself_by_its_address(tmp_path):
         ('workers = ["10.0.0.1:0", "10.0.0.2:1"]', 0, "'10.0.0.1:0' must be HOST:PORT"),
         ('workers = ["10.0.0.1:1"]', 0, "workers"),
         ('hosts = ["10.0.0.1:1", "10.0.0.2:1"]', 0, "hosts"),
+        ('workers = ["10.0.0.1:1", "10.0.0.2:2"]\nsilence_s = inf', 0, "silence_s: must be"),
+        ('workers = ["10.0.0.1:1", "10.0.0.2:2"]\nsilence_s = 1e12', 0, "silence_s: must be"),
+        ('workers = ["10.0.0.1:1", "10.0.0.2:2"]\njoin_s = inf', 0, "join_s: must be"),
         ("workers = [", 0, "not TOML"),
     ],
 )

@@ -113,10 +113,54 @@ def test_a_worker_that_is_killed_while_others_are_waited_for_can_be_started_agai
         killed.close()
         last = Wire(_connected(address))
         last.send(Message("hello", {"worker": 2, "facts": FACTS}))
-        results = [job.result() for job in (chief, pool.submit(_meet, path, 1))]
+        again = pool.submit(_meet, path, 1)
+        _answer_the_roll(last)
         assert last.receive(20).kind == "welcome"
+        results = [job.result() for job in (chief, again)]
         last.close()
     assert sorted(results[0][0]) == [1, 2]
+    _close(results)
+
+
+def _answer_the_roll(wire):
+    assert wire.receive(20).kind == "roll call"
+    wire.send(Message("here"))
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["killed", "vanished with its machine"])
+def test_a_worker_that_ends_before_the_last_one_comes_is_waited_for(hosts, closes):
+    path = hosts(3, join_s=20, silence_s=1)
+    address = split(cluster_of(path, 0).addresses[0])
+    notes = []
+    with ThreadPoolExecutor(3) as pool:
+        chief = pool.submit(meet, cluster_of(path, 0), FACTS, {}, notes.append, lambda: None)
+        first = Wire(_connected(address))
+        first.send(Message("hello", {"worker": 1, "facts": FACTS}))
+        last = pool.submit(_meet, path, 2)
+        assert first.receive(20).kind == "roll call"
+        if closes:
+            first.close()
+        while len(notes) < 2:
+            assert not chief.done(), chief.result()
+            threading.Event().wait(0.05)
+        again = pool.submit(_meet, path, 1)
+        results = [job.result() for job in (chief, again, last)]
+    first.close()
+    assert "worker 1 (127.0.0.1:" in notes[1]
+    assert "has ended since; waiting for it" in notes[1]
+    assert sorted(results[0][0]) == [1, 2]
+    _close(results)
+
+
+def test_a_worker_whose_machine_vanished_can_be_started_again(hosts):
+    path = hosts(3, join_s=20, silence_s=1)
+    address = split(cluster_of(path, 0).addresses[0])
+    with ThreadPoolExecutor(3) as pool:
+        chief = pool.submit(_meet, path, 0)
+        vanished = Wire(_connected(address))
+        vanished.send(Message("hello", {"worker": 1, "facts": FACTS}))
+        results = [job.result() for job in (chief, *(pool.submit(_meet, path, n) for n in (1, 2)))]
+    vanished.close()
     _close(results)
 
 

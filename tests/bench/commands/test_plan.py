@@ -1,12 +1,15 @@
 """plan: from the record of a run to what a larger target needs."""
 
 import json
+import resource
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from feedbench.bench.cli import main
+from feedbench.bench.environment import environment, machine
 
 RESULTS = Path(__file__).parents[3] / "results"
 MEASURED = RESULTS / "limits" / "clothing"
@@ -90,4 +93,32 @@ def test_a_mistake_is_one_line_and_leaves_no_folder(plan, words, told):
     assert (code, printed.out) == (2, "")
     assert len(printed.err.splitlines()) == 1
     assert told in printed.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("measured", [MEASURED, DIAGNOSIS])
+def test_a_run_of_another_machine_is_said_to_be_one(plan, tmp_path, measured):
+    run = shutil.copytree(measured, tmp_path / "run")
+    facts = json.loads((run / "environment.json").read_text())
+    here = machine(environment())
+    for cores, is_noted in ((here["cores"], False), (here["cores"] + 62, True)):
+        facts |= {"processor": here["processor"], "cores": cores}
+        (run / "environment.json").write_text(json.dumps(facts))
+        code, _, out = plan("--accelerator", "a100", "--from", run)
+        assert code == 0
+        notes = json.loads((out / "plan.json").read_text())["assumptions"]
+        assert any("Measured on another machine" in note for note in notes) == is_noted
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_folder(plan):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        code, printed, out = plan("--accelerator", "a100", *FROM)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, printed.out) == (2, "")
+    assert printed.err.splitlines() == [
+        f"feedbench: {out}/plan.json: File too large; name another file or another folder"
+    ]
     assert not out.exists()

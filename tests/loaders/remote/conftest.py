@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import socketserver
 import subprocess
@@ -88,6 +89,7 @@ class Proxy:
         stalls: those that stop in the middle for longer than a client waits.
         trickles: those of which a byte comes now and then from the middle on.
         denies: whether every request is answered by "access denied".
+        hides: name of a header of requests that the server does not get.
         is_down: whether connections are closed at once.
         requests: those that came, as their first lines.
     """
@@ -99,6 +101,7 @@ class Proxy:
     stalls: int = 0
     trickles: int = 0
     denies: bool = False
+    hides: str = ""
     is_down: bool = False
     requests: list[str] = field(default_factory=list)
 
@@ -109,7 +112,7 @@ class Proxy:
     def calmed(self) -> Self:
         """The same proxy, which disturbs nothing any more."""
         self.delay_s, self.cuts, self.stalls, self.trickles = 0.0, 0, 0, 0
-        self.is_down, self.denies = False, False
+        self.is_down, self.denies, self.hides = False, False, ""
         self.requests.clear()
         return self
 
@@ -146,6 +149,8 @@ class Proxy:
         with suppress(OSError):
             while data := client.recv(65_536):
                 self.requests.append(data.split(b"\r\n", 1)[0].decode("latin-1"))
+                if self.hides:
+                    data = re.sub(rb"(?i)\r\n%b: [^\r]*" % self.hides.encode(), b"", data)
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
 

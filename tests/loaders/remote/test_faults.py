@@ -15,6 +15,7 @@ from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.remote import calls
 from feedbench.loaders.remote.cache import ObjectCache
+from feedbench.loaders.remote.path import RemotePath
 
 pytestmark = [pytest.mark.beyond, pytest.mark.timeout(120)]
 SPEC = BatchSpec(batch_size=5, image_size=32)
@@ -70,6 +71,25 @@ def test_a_replaced_object_is_named(source, client):
         rows(manifest)
 
 
+def test_a_server_that_gives_whatever_version_is_there_is_noticed(source, client, proxy):
+    manifest = scan(source).only("train")
+    bucket, key = bucket_and_key(manifest, 3)
+    same_size = client.get_object(Bucket=bucket, Key=key)["Body"].read()[::-1]
+    client.put_object(Bucket=bucket, Key=key, Body=same_size)
+    proxy.hides = "If-Match"
+    with pytest.raises(ImageError, match=r"row 3: .* replaced after it was listed"):
+        rows(manifest)
+
+
+def test_a_server_that_sends_whole_objects_only_is_one_line(source, proxy):
+    path = RemotePath(scan(source).path(0))
+    store, bucket, key = path.place
+    assert len(store.read(bucket, key, path.version, (10, 100))) == 100
+    proxy.hides = "Range"
+    with pytest.raises(OSError, match="does not send ranges of bytes"):
+        store.read(bucket, key, path.version, (10, 100))
+
+
 def test_a_cut_connection_is_tried_again(source, proxy):
     manifest = scan(source).only("train")
     proxy.cuts = 4
@@ -109,6 +129,14 @@ def test_a_listing_that_is_cut_is_tried_again(source, proxy):
     proxy.cuts = 2
     assert len(scan(source)) == 57
     assert not proxy.cuts
+
+
+def test_a_listing_that_trickles_is_one_line(source, proxy, monkeypatch):
+    monkeypatch.setattr("feedbench.loaders.remote.calls.READ_TIMEOUT_S", 1)
+    monkeypatch.setattr("feedbench.loaders.remote.s3.PAGE_BYTES", 0)
+    proxy.trickles = 10_000
+    with pytest.raises(SourceError, match=r"cannot be listed: the server was silent .* or slower"):
+        scan(source)
 
 
 def test_a_server_that_is_back_within_the_attempts_costs_only_time(source, proxy):

@@ -14,7 +14,7 @@ from feedbench.bench.export.module import exported, module_text
 from feedbench.bench.trials.cache_state import check_warm
 from feedbench.loaders import LoaderError, read_file, scan
 from feedbench.loaders.address import Version, address, extent_of, file_of, name_of, version_of
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.errors import SourceError, SourceWarning
 from feedbench.loaders.remote import store
 from feedbench.loaders.remote.cache import object_cache
 from feedbench.loaders.remote.path import RemotePath, source_path
@@ -89,11 +89,12 @@ def test_a_path_keeps_its_two_slashes():
     assert type(source_path("s3")) is type(Path())
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs"])
-def test_credentials_in_an_address_are_refused_and_not_shown(scheme, capsys):
+@pytest.mark.parametrize("scheme", ["s3", "gs", "S3"])
+@pytest.mark.parametrize("secret", ["top-secret", "with/a/slash+top-secret"])
+def test_credentials_in_an_address_are_refused_and_not_shown(scheme, secret, capsys):
     for read in (scan, lambda source: list_images(source, None)):
         with pytest.raises(SourceError, match=r"must not hold credentials") as caught:
-            read(f"{scheme}://AKID:top-secret@bucket/prefix")
+            read(f"{scheme}://AKID:{secret}@bucket/prefix")
         assert "AKID" not in str(caught.value)
         assert "top-secret" not in str(caught.value)
     assert "top-secret" not in "".join(capsys.readouterr())
@@ -124,6 +125,13 @@ def test_the_order_is_that_of_folders_in_folders(memory, tmp_path):
         path.write_bytes(name.encode())
     memory(tmp_path / "photos", "deep/er/")
     assert scan("gs://bucket/deep/er").table["path"] == scan(tmp_path / "photos").table["path"]
+
+
+def test_objects_behind_two_slashes_are_not_left_out_without_a_word(splits_folder, memory):
+    made = memory(splits_folder)
+    made.objects["data//cat/1.jpg"] = b"lost"
+    with pytest.warns(SourceWarning, match=r"^s3://bucket/data//: the objects behind two slashes"):
+        assert len(scan("s3://bucket/data")) == len(scan(splits_folder))
 
 
 def test_an_image_is_read_once_and_then_from_the_cache(splits_folder, memory):
