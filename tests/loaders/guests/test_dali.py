@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from feedbench.loaders import (
     LOADERS,
@@ -55,6 +56,19 @@ def test_its_pixels_are_those_of_turbo(manifest, resize, interpolation, antialia
     difference = np.abs(images - expected)
     assert difference.mean() < 1
     assert np.percentile(difference, 99) < 8
+
+
+@pytest.mark.parametrize(("scale", "ratio"), [(0.25, 1.0), (1.0, 2.0)])
+def test_regions_whose_sides_end_in_a_half_are_those_of_turbo(tmp_path, scale, ratio):
+    (tmp_path / "any").mkdir()
+    for side in (33, 35):  # of which the halves are rounded down and up
+        noise = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "any" / f"{side}.png")
+    augment = Augment(random_resized_crop=(scale, scale), aspect_ratio=(ratio, ratio))
+    spec = BatchSpec(batch_size=2, image_size=16, augment=augment)
+    manifest = scan(tmp_path, validation=0, test=0)
+    images, expected = (images_of(name, manifest, spec)[1] for name in ("dali", "turbo"))
+    assert np.array_equal(images, expected)
 
 
 def test_flips_and_range_are_applied_by_dali(manifest):
