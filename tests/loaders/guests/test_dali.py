@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from time import monotonic, sleep
 
@@ -150,6 +152,30 @@ def test_files_that_it_cannot_read_are_named_and_replaced(photos):
     ):
         list(stream)
     assert "\n" not in str(raised.value)
+
+
+_LARGE_BATCHES = """
+import sys
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+manifest = scan(sys.argv[1], validation=0, test=0)
+spec = BatchSpec(batch_size=192, image_size=8, resize=sys.argv[2])
+for _ in range(8):
+    options = {"epochs": 6, "on_error": "skip", "error_budget": 0.1}
+    with open_loader("dali", manifest, spec, **options) as stream:
+        print(sum(len(batch.rows) for batch in stream), [fault.row for fault in stream.dropped])
+"""
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_bytes_that_are_no_image_do_not_end_the_process(photos, resize):
+    manifest = scan(photos, validation=0, test=0)
+    with open(manifest.path(7), "wb") as file:  # noqa: PTH123
+        file.write(b"hello" * 100)
+    command = [sys.executable, "-c", _LARGE_BATCHES, str(photos), resize]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{6 * len(manifest)} [7]\n" * 8
 
 
 def test_images_of_a_shard_that_was_truncated_are_named_and_replaced(tar_shards, tmp_path):
