@@ -103,7 +103,8 @@ class Graph:
             data, *more = fn.external_source(
                 source=source, num_outputs=len(kinds), batch=True, dtype=kinds
             )
-            encoded = fn.io.file.read(data) if self.reads_files else data
+            # Not mapped, which is no faster: a file that is cut short then would end the process.
+            encoded = fn.io.file.read(data, dont_use_mmap=True) if self.reads_files else data
             crop = more.pop() if self._cuts else None
             pipeline.set_outputs(self._finished(self._resized(encoded, crop), *more))
         pipeline.build()

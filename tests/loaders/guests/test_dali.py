@@ -154,6 +154,39 @@ def test_files_that_it_cannot_read_are_named_and_replaced(photos):
     assert "\n" not in str(raised.value)
 
 
+_CUT_SHORT = """
+import os, sys, threading
+from feedbench.loaders import BatchSpec, LoaderError, open_loader, scan
+
+manifest, path = scan(sys.argv[1], validation=0, test=0), sys.argv[2]
+is_over = threading.Event()
+
+def change():
+    while not is_over.is_set():
+        os.truncate(path, 50_000_000)
+        os.truncate(path, 100_000)
+
+thread = threading.Thread(target=change)
+thread.start()
+for _ in range(10):
+    try:
+        with open_loader("dali", manifest, BatchSpec(batch_size=1), epochs=10) as stream:
+            list(stream)
+    except LoaderError:
+        pass
+is_over.set()
+thread.join()
+"""
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_does_not_end_the_process(manifest, tmp_path):
+    (tmp_path / "any").mkdir()
+    path = shutil.copy(manifest.path(0), tmp_path / "any")
+    command = [sys.executable, "-c", _CUT_SHORT, str(tmp_path), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 _LARGE_BATCHES = """
 import sys
 from feedbench.loaders import BatchSpec, open_loader, scan
