@@ -14,6 +14,7 @@ from feedbench.loaders.augment.regions import COLUMNS, HIGH, LOW, Crops
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.guests.dali_region import region_in_graph
 from feedbench.loaders.guests.finish import Finish
+from feedbench.loaders.images.geometry import padded_size
 from feedbench.loaders.settings import Output, PixelOutput
 from feedbench.loaders.spec import BatchSpec
 
@@ -128,9 +129,8 @@ class Graph:
         images = self._decoded_part(encoded, [0, 0], shape[0:2])
         if spec.resize == "stretch":
             return resized(images, size=(side, side))
-        height, width = shape[0], shape[1]
-        longer = math.max(height, width)
-        size = [math.max(length * side // longer, 1) for length in (height, width)]
+        lengths = (fn.cast(shape[axis], dtype=types.FLOAT64) for axis in (0, 1))
+        size = padded_size(*lengths, side, larger=math.max, whole=math.floor)
         fitted = resized(images, size=fn.cast(fn.stack(*size), dtype=types.FLOAT))
         return fn.crop(fitted, crop=(side, side), out_of_bounds_policy="pad", rounding="truncate")
 

@@ -73,6 +73,16 @@ def test_regions_whose_sides_end_in_a_half_are_those_of_turbo(tmp_path, scale, r
     assert np.array_equal(images, expected)
 
 
+def test_an_image_whose_side_rounding_makes_shorter_is_padded_as_by_turbo(tmp_path):
+    (tmp_path / "any").mkdir()
+    noise = np.random.default_rng(0).integers(1, 256, (35, 56, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "any" / "some.png")
+    spec = BatchSpec(batch_size=1, image_size=96, resize="pad")  # 35 / (56 / 96) is 59.99...
+    manifest = scan(tmp_path, validation=0, test=0)
+    images, expected = (images_of(name, manifest, spec)[1] for name in ("dali", "turbo"))
+    assert np.array_equal(images, expected)
+
+
 def test_flips_and_range_are_applied_by_dali(manifest):
     spec = SPEC.model_copy(
         update={"augment": Augment(horizontal_flip=True), "value_range": (-1.0, 1.0)}
