@@ -129,8 +129,8 @@ class Graph:
         images = self._decoded_part(encoded, [0, 0], shape[0:2])
         if spec.resize == "stretch":
             return resized(images, size=(side, side))
-        lengths = (fn.cast(shape[axis], dtype=types.FLOAT64) for axis in (0, 1))
-        size = padded_size(*lengths, side, larger=math.max, whole=math.floor)
+        height, width = (fn.cast(shape[axis], dtype=types.FLOAT64) for axis in (0, 1))
+        size = padded_size(height, width, side, larger=math.max, whole=math.floor)
         fitted = resized(images, size=fn.cast(fn.stack(*size), dtype=types.FLOAT))
         return fn.crop(fitted, crop=(side, side), out_of_bounds_policy="pad", rounding="truncate")
 
