@@ -164,8 +164,7 @@ class _Shares:
             shares[f"a lock of {name}"] = _sum([self._held(count)])
         for one in self._existing_once():
             name = "the thread that takes the batches" if one.kind == CONSUMER else one.kind
-            each = [(factor / one.at_once, share) for factor, share in self._alone(one)]
-            shares[name if one.kind == CONSUMER else f"the thread {name}"] = _sum(each)
+            shares[name if one.kind == CONSUMER else f"the thread {name}"] = _sum(self._alone(one))
         return shares
 
     def _held(self, count: int) -> Term:
@@ -180,16 +179,19 @@ class _Shares:
         ]
 
     def _alone(self, threads: ThreadSamples, *, free: bool = False) -> list[Term]:
-        """The terms of the share that such threads have on any number of cores.
+        """The terms of the share that one of such threads has on any number of cores.
+
+        As many as there are work side by side, such as those of a pool of four.
 
         Args:
             free: only where they hold no lock.
         """
         before, n = self._before[threads.kind], self._several.cores
+        divisor = (n - 1) * threads.at_once
         counts = [one.free if free else one.samples for one in (before, threads)]
         return [
-            (-self._own[0] / (n - 1), wilson(counts[0], self._samples_on_one)),
-            (self._own[1] * n / (n - 1), wilson(counts[1], self.samples)),
+            (-self._own[0] / divisor, wilson(counts[0], self._samples_on_one)),
+            (self._own[1] * n / divisor, wilson(counts[1], self.samples)),
         ]
 
 

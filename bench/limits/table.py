@@ -33,8 +33,9 @@ SHARES_NOTE = (
 
 
 ABOVE_NOTE = (
-    "A share above 1: that loader does less work than the measurement of its limit, such as by "
-    "resizing rows while it decodes them instead of writing whole images to memory."
+    "A share above 1: that loader does less work than the measurement of its limit. It resizes "
+    "rows while it decodes them instead of writing whole images to memory, decodes only a part of "
+    "each image, or smaller ones that it has prepared, as ffcv does with write_mode=jpg."
 )
 
 

@@ -12,9 +12,17 @@ def verdict(limits: MachineLimits) -> str:
     best = fastest(limits)
     if best is None:
         return "No loader could be measured."
-    allows = f"what {limit_text(best.limit)} allows"
-    share = f", {best.share.value:.0%} of {allows}" if best.share else ""
-    return f"The fastest loader is {best.loader}: {rate_text(_rate(best))} images/s{share}."
+    return f"The fastest loader is {best.loader}: {rate_text(_rate(best))} images/s{_share(best)}."
+
+
+def _share(one: LoaderShare) -> str:
+    """Return what a rate is of its limit, in words; empty if the limit was not measured."""
+    if one.share is None:
+        return ""
+    work, share = limit_text(one.limit), one.share.value
+    if share > 1:  # more than it "allows"
+        return f", {share:.2f} times the rate of {work}"
+    return f", {share:.0%} of what {work} allows"
 
 
 def fastest(limits: MachineLimits) -> LoaderShare | None:

@@ -4,8 +4,8 @@ Written as DALI's guide recommends for an order of one's own: `fn.external_sourc
 and `fn.io.file.read` reads them on DALI's threads; a centre crop is decoded alone, by
 `fn.decoders.image_slice`. Batches are not copied: with `exec_dynamic`, DALI allocates the memory of
 each, as its plugin for PyTorch relies on too. Source: docs.nvidia.com/deeplearning/dali/user-guide,
-operators `fn.io.file.read`, `fn.decoders.image`, `fn.resize` and `fn.crop_mirror_normalize`; and
-the release notes of DALI 1.44, "zero-copy outputs transfer with dynamic executor".
+operators `fn.io.file.read`, `fn.decoders.image_slice`, `fn.resize` and `fn.crop_mirror_normalize`;
+and the release notes of DALI 1.44, "zero-copy outputs transfer with dynamic executor".
 
 Pixels: JPEGs by libjpeg-turbo, so that `nearest` gives those of `turbo`; `bilinear` differs by 0.1
 levels on average (docs/guests.md). DALI leaves out the alpha of transparent pixels instead of

@@ -14,6 +14,7 @@ from feedbench.loaders.augment.regions import COLUMNS, HIGH, LOW, Crops
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.guests.dali_region import region_in_graph
 from feedbench.loaders.guests.finish import Finish
+from feedbench.loaders.images.geometry import padded_size
 from feedbench.loaders.settings import Output, PixelOutput
 from feedbench.loaders.spec import BatchSpec
 
@@ -103,7 +104,8 @@ class Graph:
             data, *more = fn.external_source(
                 source=source, num_outputs=len(kinds), batch=True, dtype=kinds
             )
-            encoded = fn.io.file.read(data) if self.reads_files else data
+            # Not mapped, which is no faster: a file that is cut short then would end the process.
+            encoded = fn.io.file.read(data, dont_use_mmap=True) if self.reads_files else data
             crop = more.pop() if self._cuts else None
             pipeline.set_outputs(self._finished(self._resized(encoded, crop), *more))
         pipeline.build()
@@ -112,13 +114,7 @@ class Graph:
     def _resized(self, encoded: Any, crop: Any) -> Any:
         from nvidia.dali import fn, math, types
 
-        spec, side = self._spec, self._spec.image_size
-        decoded = partial(
-            fn.decoders.image,
-            device=self._device,
-            use_fast_idct=self._settings.use_fast_idct,
-            adjust_orientation=spec.orientation == "apply",
-        )
+        spec, side, shape = self._spec, self._spec.image_size, self._shape(encoded)
         nearest = spec.interpolation == "nearest"
         resized = partial(
             fn.resize,
@@ -126,24 +122,22 @@ class Graph:
             antialias=spec.antialias,
         )
         if crop is not None:
-            part = self._decoded_part(encoded, *region_in_graph(self._shape(encoded), crop))
+            part = self._decoded_part(encoded, *region_in_graph(shape, crop))
             return resized(part, size=(side, side))
-        if spec.resize == "stretch":
-            return resized(decoded(encoded), size=(side, side))
         if spec.resize == "crop":
-            return resized(self._square(encoded), size=(side, side))
-        images = decoded(encoded)
-        height, width = images.shape()[0], images.shape()[1]
-        longer = math.max(height, width)
-        size = [math.max(length * side // longer, 1) for length in (height, width)]
+            return resized(self._square(encoded, shape), size=(side, side))
+        images = self._decoded_part(encoded, [0, 0], shape[0:2])
+        if spec.resize == "stretch":
+            return resized(images, size=(side, side))
+        height, width = (fn.cast(shape[axis], dtype=types.FLOAT64) for axis in (0, 1))
+        size = padded_size(height, width, side, larger=math.max, whole=math.floor)
         fitted = resized(images, size=fn.cast(fn.stack(*size), dtype=types.FLOAT))
         return fn.crop(fitted, crop=(side, side), out_of_bounds_policy="pad", rounding="truncate")
 
-    def _square(self, encoded: Any) -> Any:
+    def _square(self, encoded: Any, shape: Any) -> Any:
         """The centre square, which alone is decoded."""
         from nvidia.dali import fn, math
 
-        shape = self._shape(encoded)
         height, width = shape[0], shape[1]
         side = math.min(height, width)
         begin = fn.stack((height - side) // 2, (width - side) // 2)
@@ -157,7 +151,11 @@ class Graph:
         return fn.peek_image_shape(encoded, adjust_orientation=is_upright, dtype=types.INT32)
 
     def _decoded_part(self, encoded: Any, begin: Any, size: Any) -> Any:
-        """A part of each image, which alone is decoded."""
+        """A part of each image, which alone is decoded; or all of it.
+
+        Its size is that of `_shape`, which has to come first: it raises an error for bytes that
+        are no image, of which DALI's decoders end the process in a batch of 60 images or more.
+        """
         from nvidia.dali import fn
 
         return fn.decoders.image_slice(

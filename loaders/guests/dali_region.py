@@ -44,9 +44,10 @@ def region_in_graph(shape: Any, crop: Any) -> tuple[Any, Any]:
 
 
 def _rounded(value: Any) -> Any:
+    """To the nearest integer, halves to the even one, as NumPy and TensorFlow round."""
     from nvidia.dali import math
 
-    return math.floor(value + 0.5)
+    return math.floor(value / 2.0 + 0.25) + math.ceil(value / 2.0 - 0.25)
 
 
 def _either(condition: Any, one: Any, other: Any) -> Any:

@@ -11,6 +11,7 @@ Pixels: those of `turbo`, with each decoder.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -136,7 +137,7 @@ def _dataset(request: Request, settings: Grain) -> Any:
     if settings.worker_count:
         _parse_flags()
         processes = grain.MultiprocessingOptions(num_workers=settings.worker_count)
-        dataset = dataset.mp_prefetch(processes, _end_with_parent)
+        dataset = dataset.mp_prefetch(processes, _leave_the_end_to_parent)
     return dataset
 
 
@@ -151,8 +152,13 @@ def _parse_flags() -> None:
         flags.FLAGS.mark_as_parsed()
 
 
-def _end_with_parent(worker: int, workers: int) -> None:
-    """Have a process end after its parent was killed; Grain's would wait for it forever."""
+def _leave_the_end_to_parent(worker: int, workers: int) -> None:
+    """Have a process end when its parent closes the stream or was killed, and not by Ctrl-C.
+
+    Grain's would wait for a killed parent forever; and after Ctrl-C, which reaches all processes of
+    a terminal, they leave the memory of their batches behind.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 

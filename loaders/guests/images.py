@@ -195,6 +195,6 @@ def _draft(data: bytes, plan: Plan) -> Pixels:
     with Image.open(io.BytesIO(data)) as image:
         ratio, region = plan(image.height, image.width)
         # Pillow divides by what it is asked for and rounds down: sides rounded up would give less.
-        image.draft("RGB", (image.width // ratio, image.height // ratio))
+        image.draft("RGB", (max(image.width // ratio, 1), max(image.height // ratio, 1)))
         pixels = np.asarray(image.convert("RGB"))
     return pixels if region is None else region.of(pixels)

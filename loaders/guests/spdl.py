@@ -187,7 +187,8 @@ def filter_description(spec: BatchSpec) -> str:
     resized = f"flags={_flags(spec)}"
     rgb = "format=pix_fmts=rgb24"
     if spec.resize == "pad":
-        lengths = (f"'max(1,trunc({length}*{side}/max(iw,ih)))'" for length in ("iw", "ih"))
+        # As in `geometry.padded_size`, whose division may end just below a whole number.
+        lengths = (f"'max(1,trunc({length}/(max(iw,ih)/{side})))'" for length in ("iw", "ih"))
         scale = "scale=w={}:h={}:".format(*lengths) + resized
         places = "x='trunc((ow-iw)/2)':y='trunc((oh-ih)/2)'"
         return f"{scale},{rgb},pad=w={side}:h={side}:{places}"

@@ -182,8 +182,13 @@ def test_a_loader_without_threads_stops_at_one_core():
 
 
 def test_a_pool_that_does_not_grow_is_its_own_limit():
-    runs = [on_cores(cores, [threads("worker-N", 3, 9_000)]) for cores in (1, 2)]
-    assert scaling_of("some", runs).stops_at == pytest.approx(3)
+    runs = [on_cores(n, [threads("worker-N", 3, 9_000)], rate=1000 * n) for n in (1, 2)]
+    found = scaling_of("some", runs)
+    assert found.stops_at == pytest.approx(3)
+    # Its threads work side by side: the share of one counts, and not of all.
+    assert found.threads.value == found.serial.value == pytest.approx(1 / 3)
+    low = {rate.cores: rate.low for rate in found.rates}[4]
+    assert low == pytest.approx(4000 / (1 + 3 / 3), rel=0.01)
 
 
 def test_processes_of_a_loader_count_as_parallel():

@@ -55,6 +55,16 @@ def test_the_verdict_is_the_last_line_and_names_the_work_of_the_limit(printed):
     )
 
 
+def test_the_verdict_does_not_call_more_than_a_limit_a_part_of_what_it_allows():
+    above = LoaderShare(
+        loader="small", limit="memory_copy", images_per_second=estimate(200), share=estimate(4.123)
+    )
+    assert verdict(MachineLimits(limits=[], loaders=[above])) == (
+        "The fastest loader is small: 200 images/s, 4.12 times the rate of copying images from "
+        "memory."
+    )
+
+
 def test_the_traceback_of_a_users_function_is_shown_once(printed, trial):
     failed = [
         trial("pipeline.py:make", [10.0], error="line 3", traceback="in make").model_copy(

@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from time import monotonic, sleep
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from feedbench.loaders import (
     LOADERS,
@@ -55,6 +58,29 @@ def test_its_pixels_are_those_of_turbo(manifest, resize, interpolation, antialia
     difference = np.abs(images - expected)
     assert difference.mean() < 1
     assert np.percentile(difference, 99) < 8
+
+
+@pytest.mark.parametrize(("scale", "ratio"), [(0.25, 1.0), (1.0, 2.0)])
+def test_regions_whose_sides_end_in_a_half_are_those_of_turbo(tmp_path, scale, ratio):
+    (tmp_path / "any").mkdir()
+    for side in (33, 35):  # of which the halves are rounded down and up
+        noise = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "any" / f"{side}.png")
+    augment = Augment(random_resized_crop=(scale, scale), aspect_ratio=(ratio, ratio))
+    spec = BatchSpec(batch_size=2, image_size=16, augment=augment)
+    manifest = scan(tmp_path, validation=0, test=0)
+    images, expected = (images_of(name, manifest, spec)[1] for name in ("dali", "turbo"))
+    assert np.array_equal(images, expected)
+
+
+def test_an_image_whose_side_rounding_makes_shorter_is_padded_as_by_turbo(tmp_path):
+    (tmp_path / "any").mkdir()
+    noise = np.random.default_rng(0).integers(1, 256, (35, 56, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "any" / "some.png")
+    spec = BatchSpec(batch_size=1, image_size=96, resize="pad")  # 35 / (56 / 96) is 59.99...
+    manifest = scan(tmp_path, validation=0, test=0)
+    images, expected = (images_of(name, manifest, spec)[1] for name in ("dali", "turbo"))
+    assert np.array_equal(images, expected)
 
 
 def test_flips_and_range_are_applied_by_dali(manifest):
@@ -136,6 +162,63 @@ def test_files_that_it_cannot_read_are_named_and_replaced(photos):
     ):
         list(stream)
     assert "\n" not in str(raised.value)
+
+
+_CUT_SHORT = """
+import os, sys, threading
+from feedbench.loaders import BatchSpec, LoaderError, open_loader, scan
+
+manifest, path = scan(sys.argv[1], validation=0, test=0), sys.argv[2]
+is_over = threading.Event()
+
+def change():
+    while not is_over.is_set():
+        os.truncate(path, 50_000_000)
+        os.truncate(path, 100_000)
+
+thread = threading.Thread(target=change)
+thread.start()
+for _ in range(10):
+    try:
+        with open_loader("dali", manifest, BatchSpec(batch_size=1), epochs=10) as stream:
+            list(stream)
+    except LoaderError:
+        pass
+is_over.set()
+thread.join()
+"""
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_does_not_end_the_process(manifest, tmp_path):
+    (tmp_path / "any").mkdir()
+    path = shutil.copy(manifest.path(0), tmp_path / "any")
+    command = [sys.executable, "-c", _CUT_SHORT, str(tmp_path), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+_LARGE_BATCHES = """
+import sys
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+manifest = scan(sys.argv[1], validation=0, test=0)
+spec = BatchSpec(batch_size=192, image_size=8, resize=sys.argv[2])
+for _ in range(8):
+    options = {"epochs": 6, "on_error": "skip", "error_budget": 0.1}
+    with open_loader("dali", manifest, spec, **options) as stream:
+        print(sum(len(batch.rows) for batch in stream), [fault.row for fault in stream.dropped])
+"""
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_bytes_that_are_no_image_do_not_end_the_process(photos, resize):
+    manifest = scan(photos, validation=0, test=0)
+    with open(manifest.path(7), "wb") as file:  # noqa: PTH123
+        file.write(b"hello" * 100)
+    command = [sys.executable, "-c", _LARGE_BATCHES, str(photos), resize]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{6 * len(manifest)} [7]\n" * 8
 
 
 def test_images_of_a_shard_that_was_truncated_are_named_and_replaced(tar_shards, tmp_path):

@@ -1,6 +1,8 @@
 """Grain: the pixels of Pillow by each decoder, in threads and in processes."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -83,6 +85,35 @@ def test_processes_end_after_their_parent_was_killed(class_folder, tmp_path):
     assert len(children) >= 1
     left = psutil.wait_procs(children, timeout=120)[1]
     assert not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
+
+
+_INTERRUPTED = """
+import sys
+from time import sleep
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+if __name__ == "__main__":
+    manifest = scan(sys.argv[1], validation=0, test=0)
+    with open_loader("grain", manifest, BatchSpec(batch_size=8), {"worker_count": 2}) as stream:
+        for _ in range(4):
+            next(stream)
+        try:
+            print("reads", flush=True)
+            sleep(600)
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+def test_after_ctrl_c_a_stream_is_closed_and_its_memory_is_freed(class_folder, tmp_path):
+    (tmp_path / "interrupted.py").write_text(_INTERRUPTED)
+    command = [sys.executable, str(tmp_path / "interrupted.py"), str(class_folder)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, start_new_session=True) as process:
+        assert process.stdout.readline() == "reads\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said) == (0, "")  # of what is left, Python says so as it ends
 
 
 def test_closing_does_not_wait_for_another_stream(manifest, monkeypatch):

@@ -72,6 +72,14 @@ def test_every_decoder_shrinks_sides_that_are_no_multiples(manifest, decoder, wi
 
 
 @every_decoder
+@pytest.mark.parametrize("size", [(400, 3), (3, 400)])
+def test_every_decoder_shrinks_long_images_that_are_padded(manifest, decoder, size):
+    images = Images(manifest, SPEC.model_copy(update={"resize": "pad"}), decoder, "scaled")
+    found = images.decoded(0, b"photo", saved(size=size))
+    assert max(found.shape) < max(size)
+
+
+@every_decoder
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

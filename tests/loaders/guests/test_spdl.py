@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from feedbench.loaders import (
     LOADERS,
@@ -49,6 +50,15 @@ def test_its_pixels_are_near_those_of_turbo(manifest, resize, interpolation, ant
     expected_rows, expected = images_of("turbo", manifest, spec)
     assert rows == expected_rows
     assert np.abs(images - expected).mean() < 6
+
+
+def test_an_image_whose_side_rounding_makes_shorter_is_padded_as_by_turbo(tmp_path):
+    (tmp_path / "any").mkdir()
+    Image.new("RGB", (56, 35), (200, 200, 200)).save(tmp_path / "any" / "some.png")
+    spec = BatchSpec(batch_size=1, image_size=96, resize="pad")  # 35 / (56 / 96) is 59.99...
+    manifest = scan(tmp_path, validation=0, test=0)
+    (_, images), (_, expected) = (images_of(name, manifest, spec) for name in ("spdl", "turbo"))
+    assert np.array_equal(images == 0, expected == 0)
 
 
 @pytest.mark.parametrize("decoder", ["pillow", "opencv", "simplejpeg"])
