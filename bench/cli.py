@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import warnings
 from importlib import import_module
@@ -29,6 +30,9 @@ from feedbench.bench.errors import (
 )
 
 _python_shows = warnings.showwarning
+_UsageError: type[Exception] = typer.BadParameter.mro()[1]  # click's, which typer does not export
+_INVALID = "Invalid value for "
+_PROPOSAL = re.compile(r"(?:\. Did you mean| \(Possible options:) (.+)[?)]$")
 _OTHER_PLACE = "change that, or name another file or folder"
 _NO_THREAD = "can't start new thread"  # a RuntimeError of Python's
 _REMEDIES = {
@@ -47,6 +51,13 @@ _REMEDIES = {
 class Commands(TyperGroup):
     """A command group that imports only the command that is used."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the options before the command."""
+        try:
+            return super().make_context(*arguments, **options)
+        except _UsageError as error:
+            _exit_for_wrong_use(error, None)
+
     def invoke(self, context: Any) -> Any:
         """Run the command, with pydantic's error texts in plain words.
 
@@ -56,9 +67,10 @@ class Commands(TyperGroup):
             return super().invoke(context)
         except BrokenPipeError:  # click would end with exit code 1
             signals.end_by_broken_pipe()
-        except typer.BadParameter as error:
-            error.message = _in_plain_words(error)
-            raise
+        except _UsageError as error:
+            if isinstance(error, typer.BadParameter):
+                error.message = _in_plain_words(error)
+            _exit_for_wrong_use(error, context.invoked_subcommand)
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
         """Import the command that the arguments begin with, and register it.
@@ -78,6 +90,20 @@ def _in_plain_words(error: typer.BadParameter) -> str:
     if faults is None:
         return text
     return f"{text.partition(', unable to parse')[0]}, got {faults()[0]['input']}"
+
+
+def _exit_for_wrong_use(error: Any, command: str | None) -> None:
+    """Exit with one line about an option, argument or command, where typer would draw a box."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    if not text:  # no arguments at all: the help is printed already
+        raise error
+    text = _PROPOSAL.sub(r"; did you mean \1?", text)
+    option, _, rule = text.removeprefix(_INVALID).partition(": ")
+    if text.startswith(_INVALID):
+        text = ": ".join((option.replace("'", ""), rule))
+    see = " ".join(filter(None, ["feedbench", command, "--help"]))
+    end = f" See {see}" if text.endswith("?") else f"; see {see}"
+    _exit_with(f"{text[0].lower()}{text[1:]}{end}", WRONG_USE)
 
 
 def _finite(command: Any) -> Any:

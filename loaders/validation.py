@@ -32,7 +32,10 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
             return f"there is no {'.'.join(place.names)!r}" + (known and f"; {known}")
         case "value_error":  # raised in our own validators, whose texts mostly hold the value
             got = got if isinstance(value, str | float | list) and ", got " not in message else ""
-        case "missing" | "too_short" if not place.inside:
+        case "too_short" if not place.inside:
+            least, there_are = fault["ctx"]["min_length"], fault["ctx"]["actual_length"]
+            message, got = f"must have at least {least} values", f", got {there_are}"
+        case "missing" if not place.inside:
             got = ""
         case "finite_number":
             message = "must be a finite number"

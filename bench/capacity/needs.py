@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.capacity.costs import Costs, Span
 from feedbench.bench.capacity.target import Target
+from feedbench.bench.quantities import quantity
 
 Unit = Literal["cores", "workers", "bytes", "bytes/s", "reads/s", "reads", "bits/s"]
 _READ_AHEAD = 128 * 1024  # bytes that Linux requests at once of a file that is read in order
@@ -144,7 +145,7 @@ def _processor(target: Target, costs: Costs) -> list[Need]:
             unit="workers",
             amount=workers,
             is_required=False,
-            how=f"instead of these cores; each like this machine, {costs.cores} cores",
+            how=f"instead of these cores; each like this machine, {quantity(costs.cores, 'core')}",
         ),
     ]
 
@@ -304,7 +305,7 @@ def _assumptions(target: Target, costs: Costs) -> list[str]:
 
 def _loss_text(costs: Costs) -> str:
     """Return what is counted of the cores that the loader left idle, as it was measured."""
-    used = f"{costs.cores_used:.1f} of {costs.cores} cores in use"
+    used = f"{costs.cores_used:.1f} of {quantity(costs.cores, 'core')} in use"
     if costs.fills_cores:
         return f", plus the loss of the loader when it fills the cores ({used})"
     return f" (with {used}: too few to know the loss of the loader when it fills all of them)"

@@ -20,6 +20,7 @@ from feedbench.bench.quantities import quantity
 
 _LEAST = 2  # workers
 _LONGEST_S = 86_400.0  # sockets refuse to wait for centuries, and a thread would end
+_EXAMPLE = 'list the workers in it, such as workers = ["10.0.0.1:4711", "10.0.0.2:4711"]'
 _PORTS = range(1, 2**16)
 _ADDRESS = re.compile(r"[^\s/]+:([0-9]{1,5})")
 
@@ -105,7 +106,7 @@ def cluster_of(path: Path | None, worker: int | None) -> Cluster | None:
 
 
 def _from_file(path: Path, worker: int | None) -> Cluster:
-    file = parse_model(HostsFile, read_toml(path), str(path))
+    file = parse_model(HostsFile, read_toml(path, _EXAMPLE), str(path))
     _check_addresses(file.workers, f"{path}: workers")
     if worker is None:
         worker = _this_machine(file.workers, path)

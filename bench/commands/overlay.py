@@ -22,7 +22,7 @@ from feedbench.bench.plan.plan import (
     merged_spec,
 )
 from feedbench.bench.plan.settings import single, with_settings
-from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.plan.toml import NO_RECIPE, parse_model, read_toml
 from feedbench.loaders import Augment, BatchSpec, check_package, find_loader, parse_spec
 from feedbench.trainer import OF_APPLICATIONS, Recipe, is_own_model
 
@@ -40,7 +40,7 @@ def recipe_of(base: dict[str, Any], file: Path | None, given: OptionValues) -> d
         PlanError: the file cannot be read, or a field is not valid.
     """
     if file is not None:
-        base = read_toml(file)
+        base = read_toml(file, NO_RECIPE)
         parse_model(Recipe, base, str(file))
     if is_own_model(given[Recipe].get("network", "")):
         # What a recipe says of another network is no decision about this one.

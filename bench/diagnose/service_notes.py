@@ -28,8 +28,11 @@ def _needed(record: DiagnosisRecord, needed: WorkersNeeded) -> str:
     name = f"{consumer_name(record)}{takes}"
     if not needed.carries:
         enough = ceil(needed.network.value / needed.rate.value)
+        most = needed.network.high
+        unsure = consumer is not None and (most or 0) >= median_rate(consumer)
+        none = "It is not certain that any number" if unsure else "No number"
         return (
-            f"No number of service workers keeps {name} busy: this network carries "
+            f"{none} of service workers keeps {name} busy: this network carries "
             f"{rate_text(needed.network)} images/s, for which {_workers(enough)} enough. One makes "
             f"{rate_text(needed.rate)} images/s."
         )

@@ -13,9 +13,14 @@ from feedbench.loaders import explain
 
 Model = TypeVar("Model", bound=BaseModel)
 
+NO_RECIPE = "feedbench recipe > recipe.toml writes one with all defaults"
 
-def read_toml(path: Path) -> dict[str, Any]:
+
+def read_toml(path: Path, remedy: str = "") -> dict[str, Any]:
     """Read a TOML file.
+
+    Args:
+        remedy: what to do if it cannot be opened, for the error message.
 
     Raises:
         PlanError: the file cannot be read or is not TOML.
@@ -23,7 +28,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}") from error
+        raise PlanError("; ".join(filter(None, [f"{path}: {error.strerror}", remedy]))) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: not TOML: {error}") from error
 

@@ -100,7 +100,8 @@ class BenchDisplay:
         total = event.blocks or 0
         if self._confirms and event.trial.chosen_before is None:
             timing, stopped = self._plan.timing, event.trial.stopped
-            total += blocks_alone(timing, stopped.rounds if stopped else timing.blocks)
+            ended = stopped is not None and stopped.slower_than is None  # the whole bench
+            total += blocks_alone(timing, stopped.rounds if stopped and ended else timing.blocks)
         return f"[{event.done}/{total}]"
 
     def so_far(self, event: TrialEvent) -> str:

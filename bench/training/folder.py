@@ -17,7 +17,7 @@ from feedbench.bench.consumers.own_model import find_builder
 from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import parse_json, write_text
 from feedbench.bench.loader_facts import own_of
-from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.plan.toml import NO_RECIPE, parse_model, read_toml
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.shape import fault
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
@@ -42,7 +42,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         PlanError: the file cannot be read, or a field is not valid.
     """
-    return parse_model(Recipe, read_toml(path), str(path))
+    return parse_model(Recipe, read_toml(path, NO_RECIPE), str(path))
 
 
 def write_config(folder: Path, best: Best, recipe: Recipe) -> None:

@@ -19,6 +19,7 @@ from feedbench.loaders.remote.fetched import count
 from feedbench.loaders.remote.store import Page, Store, missing, store_of
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL | re.IGNORECASE)
+_OTHER_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/.*", re.DOTALL)  # longer than the name of a drive
 _PART_BYTES, _PARTS = 8 << 20, 4  # of a shard that is copied: at once, and how many at a time
 _BUFFER_BYTES = 1 << 20  # read at a time where a library reads as from a file
 _FOLDER = os.stat_result((stat.S_IFDIR | 0o555, 0, 0, 1, 0, 0, 0, 0, 0, 0))
@@ -42,10 +43,15 @@ def source_path(source: str | Path) -> Path:
     """The path of a source: of an object or a prefix if it begins with `s3://` or `gs://`.
 
     Raises:
-        SourceError: it has credentials in it, or no bucket.
+        SourceError: it has credentials in it, or no bucket, or is an address of another kind.
     """
     found = _ADDRESS.fullmatch(str(source))
     if found is None:
+        if _OTHER_ADDRESS.fullmatch(str(source)) and not Path(source).exists():
+            raise SourceError(
+                f"{str(source).partition(':')[0]}: no such folder or file, and addresses of images "
+                "begin with s3:// or gs://"
+            )
         return Path(source)
     scheme, rest = found[1].lower(), found[2]
     bucket = rest.partition("/")[0]

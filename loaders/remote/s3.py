@@ -45,6 +45,10 @@ _CREDENTIALS = (
     "FSSPEC_S3_ANON=true"
 )
 _REFUSED = f"the server refuses the credentials; {_CREDENTIALS}"
+_ENDPOINT = "the endpoint is no URL; set AWS_ENDPOINT_URL to one such as https://HOST:PORT"
+_NOT_SECURE = (
+    "the server speaks no https, or its certificate is not trusted; check AWS_ENDPOINT_URL"
+)
 _ELSEWHERE = "the bucket is in another region; set AWS_DEFAULT_REGION"
 _REFUSALS: dict[str, Callable[[], OSError]] = {
     **dict.fromkeys(("NoSuchKey", "404"), missing),
@@ -143,10 +147,10 @@ class S3:
     def _waited(self, call: Any, is_cancelled: Callable[[], bool] = lambda: False) -> Any:
         try:
             return waited(call, self._files.loop, is_cancelled)
-        except OSError:
-            raise
         except Exception as error:
-            raise _as_system_error(error) from None  # its text may have what must not be shown
+            # Its text may have what must not be shown. Some errors of botocore are an OSError
+            # too, without a number.
+            raise _as_system_error(error) from None
 
     @cached_property
     def _files(self) -> Any:
@@ -207,13 +211,18 @@ def _as_system_error(error: Exception) -> OSError:
     """An error of botocore as one of the system, in our words: its own may hold an endpoint."""
     from botocore import exceptions as botocore
 
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
     if isinstance(error, _Cut):
         return silent() if isinstance(error.cause, TimeoutError) else cut()
+    if str(error).startswith("Invalid endpoint"):  # a ValueError of botocore
+        return OSError(errno.EINVAL, _ENDPOINT)
     if isinstance(error, botocore.ClientError):
         return _refusal(str(error.response.get("Error", {}).get("Code", "")))
     for kinds, known in (
         ((botocore.ReadTimeoutError,), silent()),
-        ((botocore.HTTPClientError,), unreachable()),
+        ((botocore.SSLError,), OSError(errno.EPROTO, _NOT_SECURE)),
+        ((botocore.HTTPClientError, botocore.ConnectionError), unreachable()),
         (
             (botocore.NoCredentialsError, botocore.PartialCredentialsError),
             PermissionError(errno.EACCES, f"no credentials were found; {_CREDENTIALS}"),

@@ -56,6 +56,12 @@ def test_a_loader_that_left_most_cores_idle_loses_nothing_on_them():
     )
 
 
+def test_a_machine_with_one_core_has_one_core():
+    planned = plan_for(target(), COSTS.model_copy(update={"cores": 1, "cores_used": 0.5}), [])
+    assert needs(planned)["service workers"].how.endswith("each like this machine, 1 core")
+    assert any("with 0.5 of 1 core in use" in text for text in planned.assumptions)
+
+
 def test_cores_that_are_twice_as_fast_are_half_as_many():
     slow, fast = (
         needs(plan_for(target(core_speed=speed), COSTS, []))["cores that load"].amount.likely

@@ -45,7 +45,7 @@ def test_a_machine_finds_itself_by_its_address(tmp_path):
         ('workers = ["http://10.0.0.1:1", "10.0.0.2:1"]', 0, "must be HOST:PORT"),
         ('workers = ["10.0.0.1", "10.0.0.2"]', 0, "'10.0.0.1' must be HOST:PORT"),
         ('workers = ["10.0.0.1:0", "10.0.0.2:1"]', 0, "'10.0.0.1:0' must be HOST:PORT"),
-        ('workers = ["10.0.0.1:1"]', 0, "workers"),
+        ('workers = ["10.0.0.1:1"]', 0, "workers: must have at least 2 values, got 1"),
         ('hosts = ["10.0.0.1:1", "10.0.0.2:1"]', 0, "hosts"),
         ('workers = ["10.0.0.1:1", "10.0.0.2:2"]\nsilence_s = inf', 0, "silence_s: must be"),
         ('workers = ["10.0.0.1:1", "10.0.0.2:2"]\nsilence_s = 1e12', 0, "silence_s: must be"),
@@ -58,6 +58,11 @@ def test_a_file_with_a_mistake_is_refused_in_a_line(tmp_path, text, worker, mess
         cluster_of(_file(tmp_path, text), worker)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_missing_is_refused_with_an_example(tmp_path):
+    with pytest.raises(PlanError, match=r"hosts\.toml: No such file or directory; list the worke"):
+        cluster_of(tmp_path / "hosts.toml", None)
 
 
 def _config(cluster, task):

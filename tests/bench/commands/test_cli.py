@@ -107,6 +107,16 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         ),
         (["bench", "{photos}", "--consumer", "emulated:k80"], "there are v100, a100, a100-8"),
         (["calibrate", "My GPU"], "small letters"),
+        (["plan", "{photos}"], "missing option '--accelerator'; see feedbench plan --help\n"),
+        (
+            ["plan", "{photos}", "--acelerator", "a100"],
+            "no such option: --acelerator; did you mean --accelerator? See feedbench plan --help\n",
+        ),
+        (["plan", "{photos}", "--accelerator"], "requires an argument; see feedbench plan --help"),
+        (["benhc", "{photos}"], "no such command 'benhc'; did you mean 'bench'? See feedbench --"),
+        (["--quiet"], "no such option: --quiet; see feedbench --help\n"),
+        (["scan", "https://photos/a"], "https: no such folder or file, and addresses of images be"),
+        (["scan", "S3://photos/a"], "S3: no such folder or file, and addresses of images begin w"),
         (["bench", "{photos}", "--cache-state", "hot"], "'warm', 'cold'"),
         (
             ["bench", "{photos}", "--value-range", "5"],
@@ -120,7 +130,10 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["diagnose", "{photos}", "--loader", "synthetic"], "synthetic images"),
         (["diagnose", "{photos}", "--set", "tf_data.prefetch=1,2"], "one value each"),
         (["bench", "{photos}", "--batch-size", "0"], "must be greater than or equal to 1, got 0"),
-        (["bench", "{photos}", "--blocks", "two"], "'--blocks': must be a valid integer, got two "),
+        (
+            ["bench", "{photos}", "--blocks", "two"],
+            "--blocks: must be a valid integer, got two; see",
+        ),
         (["bench", "{photos}", "--alpha", "-1"], "--alpha: must be a number above 0, got -1.0"),
         (["limits", "{photos}", "--block-seconds", "0"], "--block-seconds: must be a number above"),
         (["bench", "{photos}", "--batch-size", "8", "--out", "{photos}"], "not empty"),
@@ -168,8 +181,8 @@ def test_a_mistake_is_an_error_of_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
-    if error.startswith("feedbench: "):
-        assert error.count("\n") == 1
+    assert error.startswith("feedbench: ")
+    assert error.count("\n") == 1
     assert [path for path in tmp_path.rglob("*") if path.name != "results"] == []
 
 

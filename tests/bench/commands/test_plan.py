@@ -71,7 +71,7 @@ def test_settings_choose_among_the_trials_of_a_loader(plan, words, measured):
 def test_an_amount_that_nothing_has_is_refused(plan, words):
     code, printed, _ = plan("--accelerator", "x:2", *FROM, *words)
     assert code == 2
-    assert f"Invalid value for '{words[0]}'" in printed.err
+    assert f"feedbench: {words[0]}: must be" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,19 @@ def test_where_the_network_carries_too_little_no_number_of_workers_helps(make_se
     assert "for which 2 workers are enough" in text
 
 
+def test_a_network_that_may_carry_enough_is_not_said_to_carry_too_little(make_service, make_blocks):
+    record = make_service(made=300, sent=600, loader=290)
+    network = next(part for part in record.parts if part.name == "network")
+    spread = [make_blocks(rate)[round_] for round_, rate in enumerate((300, 600, 2_600))]
+    parts = [
+        part.model_copy(update={"blocks": spread}) if part is network else part
+        for part in record.parts
+    ]
+    record = record.model_copy(update={"parts": parts})
+    text = " ".join(notes(record, derive_diagnosis(record)))
+    assert "It is not certain that any number of service workers keeps" in text
+
+
 def test_the_predictions_of_a_service(make_service):
     diagnosis = derive_diagnosis(make_service(made=300, sent=5_000, loader=295))
     changes = {one.change: one for one in diagnosis.predictions}

@@ -23,8 +23,8 @@ def test_a_file_that_is_not_toml_is_refused_in_one_line(tmp_path, content):
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(PlanError, match="No such file"):
-        read_toml(tmp_path / "nowhere.toml")
+    with pytest.raises(PlanError, match=r"No such file or directory; write one$"):
+        read_toml(tmp_path / "nowhere.toml", "write one")
 
 
 def test_an_unknown_field_is_refused_with_its_origin():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Host
+from feedbench.bench.record import Host, Stopped
 from feedbench.bench.report import live_bench
 from feedbench.bench.report.live_bench import BenchDisplay
 from feedbench.bench.report.live_text import duration
@@ -86,6 +86,14 @@ def test_a_failure_leaves_its_reason_to_the_result(pipe, trial):
     event = TrialEvent("failed", choice, 2, 6, 0, trial("tf_data", [], error="[crashed]"))
     text = printed(pipe, plan_of([event]), [event])
     assert text == ["[2/6] failed: tf_data prefetch=2"]
+
+
+def test_a_trial_that_is_stopped_changes_no_blocks_of_the_others(events, trial):
+    out = trial("tf_data", [1.0] * 4, stopped=Stopped(rounds=4, slower_than="turbo"))
+    display = BenchDisplay(plan_of(events), confirms=True)
+    before = TrialEvent("block", events[0].choice, 8, 20, 0, events[0].trial)
+    assert display.count(before) == f"[8/{20 + BLOCKS}]"
+    assert display.count(replace(before, kind="stopped", trial=out)) == f"[8/{20 + BLOCKS}]"
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 10)])

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -154,6 +155,43 @@ def test_a_server_that_stays_away_is_one_line(source, proxy, monkeypatch):
     with pytest.raises(ImageError, match=r"the server cannot be reached"):
         rows(manifest)
     assert time.monotonic() - begin < 60
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("http://user:hidden@127.0.0.1:1", "the server cannot be reached, after 1 attempts"),
+        ("user:hidden@127.0.0.1:1", "the endpoint is no URL; set AWS_ENDPOINT_URL"),
+        ("https://user:hidden@{}", "the server speaks no https, or its certificate"),
+        ("http://user:hidden@{full}", "the server cannot be reached, after 1 attempts"),
+    ],
+)
+def test_a_wrong_endpoint_is_one_line_without_its_password(
+    environment, s3_server, monkeypatch, endpoint, reason
+):
+    for module in ("s3", "calls"):
+        monkeypatch.setattr(f"feedbench.loaders.remote.{module}.ATTEMPTS", 1)
+    monkeypatch.setattr("feedbench.loaders.remote.s3.CONNECT_TIMEOUT_S", 1)
+    with full_queue() as port:
+        address = endpoint.format(f"127.0.0.1:{s3_server.port}", full=f"127.0.0.1:{port}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(SourceError, match=f"cannot be listed: {reason}") as error:
+            scan("s3://photos/x")
+    assert "hidden" not in str(error.value)
+
+
+@contextmanager
+def full_queue():
+    """The port of a server that takes no more connections, as behind a firewall."""
+    with socket.socket() as server, ExitStack() as clients:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                client.connect(server.getsockname())
+        yield server.getsockname()[1]
 
 
 def test_closing_does_not_wait_for_a_silent_server(source, proxy):
