@@ -244,12 +244,17 @@ class Losses(Record):
     ended_workers: list[str] = Field(
         [], description="how the loader's own worker processes ended, if any did"
     )
+    decoded_here: int = Field(
+        0, description="images that this machine decoded, because the workers could not read them"
+    )
 
     def sentences(self) -> list[str]:
         """Return what happened, one sentence each; empty if nothing did."""
         texts = {
             f"batches that were lost and requested again: {self.asked_again:,}": self.asked_again,
             f"batches that came twice and were used once: {self.discarded:,}": self.discarded,
+            "images that the workers could not read, and that were decoded on "
+            f"this machine: {self.decoded_here:,}": self.decoded_here,
         }
         return [*(text for text, count in texts.items() if count), *self.ended_workers]
 

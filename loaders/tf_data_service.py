@@ -174,10 +174,13 @@ class _Running:
             settings.timeout,
             self._connection.ready(),
         )
-        filling = Filling(request, settings.decode, settings.output)
+        is_elsewhere = settings.service is not None
+        self._filling = Filling(
+            request, settings.decode, settings.output, is_elsewhere=is_elsewhere
+        )
         with closed_on_error(self):
             watch = self._connection
-            self._delivery = Delivery(filling, self._job, manner, watch, self.ledger)
+            self._delivery = Delivery(self._filling, self._job, manner, watch, self.ledger)
 
     def batches(self) -> Iterator[Batch]:
         """The batches; the reads of FIFOs by workers on this machine are ended."""
@@ -201,7 +204,7 @@ class _Running:
         """What was lost so far, and made up for."""
         with suppress(WorkerError):  # if none is left, the next batch says so
             self.ledger.ended_workers = tuple(self._connection.ended())
-        return self.ledger.losses()
+        return self.ledger.losses(self._filling.filled)
 
     def close(self) -> None:
         """End all jobs, then the servers of its own."""

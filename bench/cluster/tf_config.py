@@ -71,7 +71,7 @@ def workers_in(text: str) -> tuple[list[str], int]:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PlanError(f"{TF_CONFIG}: not JSON: {error}; got {text[:_SHOWN]!r}") from error
     if not isinstance(values, dict):
         raise PlanError(

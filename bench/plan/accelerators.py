@@ -46,8 +46,8 @@ def find_accelerator(name: str) -> Accelerator:
     known = accelerators()
     if name not in known:
         raise PlanError(
-            f"no accelerator {name!r}; {alternatives(name, known)}; feedbench calibrate adds this "
-            "machine's"
+            f"no accelerator {name!r}; {alternatives(name.lower(), known)}; feedbench calibrate "
+            "adds this machine's"
         )
     return known[name]
 

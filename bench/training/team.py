@@ -15,6 +15,7 @@ from feedbench.bench.cluster.meeting import meet
 from feedbench.bench.cluster.session import Session
 from feedbench.bench.errors import PlanError
 from feedbench.bench.loader_facts import dropped_by
+from feedbench.bench.record import Dropped
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.part import UsageMeter, trained_since, worker_record
@@ -63,6 +64,7 @@ class Team:
         self._meter = UsageMeter()
         self._session = session
         self._callbacks = callbacks
+        self._reporter: _Reporter | None = None
 
     @property
     def workers(self) -> int:
@@ -118,7 +120,7 @@ class Team:
         """Return callbacks that note lost workers, and bring dropped images to the chief."""
         if self._session is None:
             return Callbacks()
-        reporter = _Reporter(self._session, stream)
+        self._reporter = reporter = _Reporter(self._session, stream)
         return Callbacks(on_step=lambda step: reporter.update())
 
     def should_stop(self) -> bool:
@@ -145,7 +147,8 @@ class Team:
             return []
         cluster = self._session.cluster
         own_epochs = trained_since(begin, epochs)
-        part = self._meter.part(1 / self.workers, own_epochs, dropped_by(stream))
+        own_dropped = self._reporter.own_dropped() if self._reporter else dropped_by(stream)
+        part = self._meter.part(1 / self.workers, own_epochs, own_dropped)
         own = worker_record(part, cluster.worker, cluster.addresses[cluster.worker])
         if not self.is_chief:
             self._session.tell(_PART, own)
@@ -161,6 +164,11 @@ class _Reporter:
         self._session = session
         self._stream = stream
         self._told = len(stream.dropped)
+        self._not_own = {error.row for error in stream.dropped}  # of an earlier part
+
+    def own_dropped(self) -> list[Dropped]:
+        """Return the images that this worker dropped, before any other did."""
+        return [image for image in dropped_by(self._stream) if image.row not in self._not_own]
 
     def update(self) -> None:
         """Send or take in what is new.
@@ -176,8 +184,11 @@ class _Reporter:
             self._told = len(self._stream.dropped)
             return
         for message in self._session.waiting(_DROPPED):
+            error = ImageError(**message.values)
             if self._stream.faults is not None:
-                self._stream.faults.add(ImageError(**message.values))
+                if error.row not in self._stream.faults.dropped:
+                    self._not_own.add(error.row)
+                self._stream.faults.add(error)
 
 
 def _fields(error: ImageError) -> dict[str, Any]:

@@ -40,4 +40,5 @@ def _together(before: Losses, now: Losses) -> Losses:
         asked_again=before.asked_again + now.asked_again,
         discarded=before.discarded + now.discarded,
         ended_workers=[*before.ended_workers, *now.ended_workers],
+        decoded_here=before.decoded_here + now.decoded_here,
     )

@@ -38,6 +38,7 @@ from feedbench.loaders.remote.store import (
     missing,
     no_bucket,
     range_header,
+    repeated,
     too_short,
 )
 
@@ -77,9 +78,12 @@ class GoogleStorage:
                 raise no_bucket() from None
             page = json.loads(answer)
             yield _page(page, len(prefix))
-            if not page.get("nextPageToken"):
+            token = page.get("nextPageToken")
+            if not token:
                 return
-            request["pageToken"] = page["nextPageToken"]
+            if token == request.get("pageToken"):
+                raise repeated()
+            request["pageToken"] = token
 
     def version(self, bucket: str, key: str) -> Version | None:
         """The present version of an object; None if there is none."""

@@ -37,6 +37,7 @@ from feedbench.loaders.remote.store import (
     missing,
     no_bucket,
     range_header,
+    repeated,
     too_short,
 )
 
@@ -84,9 +85,12 @@ class S3:
         while True:
             answer = self._call("list_objects_v2", request, is_cancelled)
             yield _page(answer, len(prefix))
-            if not answer.get("NextContinuationToken"):
+            token = answer.get("NextContinuationToken")
+            if not token:
                 return
-            request["ContinuationToken"] = answer["NextContinuationToken"]
+            if token == request.get("ContinuationToken"):
+                raise repeated()
+            request["ContinuationToken"] = token
 
     def version(self, bucket: str, key: str) -> Version | None:
         """The present version of an object; None if there is none."""

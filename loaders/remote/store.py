@@ -114,6 +114,13 @@ def too_short() -> OSError:
     return OSError(errno.EIO, "the object ends before these bytes")
 
 
+def repeated() -> OSError:
+    """The error for a listing whose pages never end; its objects would come again and again."""
+    return OSError(
+        errno.EIO, "the server answers with the same page of the listing again and again"
+    )
+
+
 def no_bucket() -> OSError:
     """The error for a bucket that is not there."""
     return FileNotFoundError(errno.ENOENT, "there is no such bucket")

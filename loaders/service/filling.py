@@ -17,6 +17,7 @@ from feedbench.loaders.images.tensorflow import Decode
 from feedbench.loaders.order import Rows
 from feedbench.loaders.service.health import ServiceError
 from feedbench.loaders.service.image_work import ImageWork
+from feedbench.loaders.service.same_files import SameFiles
 from feedbench.loaders.tf_rows import Element
 from feedbench.loaders.tf_stream import unreadable
 
@@ -29,19 +30,30 @@ class Filling:
         filled: number of images that were decoded here although the workers should read them.
     """
 
-    def __init__(self, request: Request, decode: Decode, output: Dtype) -> None:
+    def __init__(
+        self, request: Request, decode: Decode, output: Dtype, *, is_elsewhere: bool
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            is_elsewhere: whether the workers may have other files than this machine.
+        """
         self.order = request.order
         self.filled = 0
         self._request = request
         self._work = ImageWork(request, decode, output, python=True)
+        self._same_files = SameFiles(request.manifest) if is_elsewhere else None
 
     def batch(self, element: Element) -> Batch:
         """The batch of an element.
 
         Raises:
-            LoaderError: an image cannot be read and may not be dropped, or the workers read none.
+            LoaderError: an image cannot be read and may not be dropped, or the workers read none,
+                or other files.
         """
         rows, given, images = element["row"].numpy(), element["given"].numpy(), element["image"]
+        if self._same_files is not None:
+            self._same_files.check(rows, given, element["digest"].numpy())
         begin = int(element["step"]) * self.order.batch_size
         if not given.all():
             images, rows = np.array(images), np.array(rows)
@@ -55,6 +67,7 @@ class Filling:
     def _fill(self, begin: int, rows: Rows, given: Any, images: Any) -> None:
         missing = np.flatnonzero(~given).tolist()
         for index in missing:
+            asked = rows[index]
             image = self._image(begin + index, rows, index)
             expected = not self._work.is_for_pillow(int(rows[index]))
             if expected and len(missing) == len(rows) > 1:
@@ -62,7 +75,7 @@ class Filling:
                     f"the workers of the tf.data service cannot read {self._path(rows[index])}, "
                     "which this machine can: give them the same files under the same paths"
                 )
-            self.filled += expected
+            self.filled += int(expected and rows[index] == asked)
             images[index] = image
 
     def _image(self, position: int, rows: Rows, index: int) -> Any:

@@ -15,6 +15,7 @@ from feedbench.loaders.images.decode_path import DECODE_PATHS, PILLOW
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.service.image_work import ImageWork
+from feedbench.loaders.service.same_files import digest
 from feedbench.loaders.tf_rows import Element
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Graph:
     """From the numbers of steps to batches.
 
     The elements have `step`, an int64 scalar; `row`, int64 `[batch]`; `given`, bool `[batch]`,
-    false where a worker could not read an image; and `image` `[batch, side, side, 3]`, blank there.
+    false where a worker could not read an image; `digest`, int64 `[batch]`, of the files; and
+    `image` `[batch, side, side, 3]`, blank where it is not given.
     """
 
     def __init__(
@@ -71,8 +73,8 @@ class Graph:
 
         def image(element: Element) -> Element:
             element = {**element, "path": tf.gather(paths, element["place"])}
-            image, given = (self._protected if protected else self._image)(element)
-            return {"image": image, "given": given, "row": element["row"], "step": element["step"]}
+            made = (self._protected if protected else self._image)(element)
+            return {**made, "row": element["row"], "step": element["step"]}
 
         dataset = tf.data.Dataset.range(len(steps)).map(of_step).unbatch()
         dataset = dataset.map(image, self._calls).batch(size).map(_with_one_step)
@@ -99,27 +101,29 @@ class Graph:
         columns["paths"] = np.array(self._manifest.paths(different), object)
         return {name: _constant(column) for name, column in columns.items()}
 
-    def _protected(self, element: Element) -> tuple[Any, Any]:
+    def _protected(self, element: Element) -> Element:
         """The image, or a blank one where it cannot be read.
 
         A dataset of one element, because only `ignore_errors` catches an error inside a graph.
         """
         import tensorflow as tf
 
-        blank = tf.zeros((self._side, self._side, 3), self._work.dtype), False
+        image = tf.zeros((self._side, self._side, 3), self._work.dtype)
+        blank = {"image": image, "given": False, "digest": tf.constant(0, tf.int64)}
         attempt = tf.data.Dataset.from_tensors(element).map(self._image).ignore_errors()
         either = attempt.concatenate(tf.data.Dataset.from_tensors(blank)).take(1)
-        image, given = either.get_single_element()
-        return image, given
+        made: Element = either.get_single_element()
+        return made
 
-    def _image(self, element: Element) -> tuple[Any, Any]:
+    def _image(self, element: Element) -> Element:
         import tensorflow as tf
 
         code = element.get("code")
         given = True if code is None else tf.cast(code, tf.int32) % DECODE_PATHS != PILLOW
         data = tf.io.read_file(element["path"])
         image = self._work(data, code, element.get("crop"), element.get("flip"))
-        return tf.ensure_shape(image, (self._side, self._side, 3)), given
+        image = tf.ensure_shape(image, (self._side, self._side, 3))
+        return {"image": image, "given": given, "digest": digest(data)}
 
 
 def _positions(order: Order, step: int) -> tuple[int, int]:

@@ -19,11 +19,13 @@ class Losses(NamedTuple):
         asked_again: batches that did not come although later ones did, and were asked for again.
         discarded: batches that came twice, and were given once.
         ended_workers: how each worker process of the loader's own ended that did.
+        decoded_here: images that the workers could not read, though this machine could.
     """
 
     asked_again: int
     discarded: int
     ended_workers: tuple[str, ...]
+    decoded_here: int
 
 
 @dataclass
@@ -48,9 +50,9 @@ class Ledger:
         """Note the rows of a batch that is given once more."""
         self.repeated.update(rows.tolist())
 
-    def losses(self) -> Losses:
+    def losses(self, decoded_here: int) -> Losses:
         """What was lost so far, and made up for."""
-        return Losses(self.asked_again, self.discarded, self.ended_workers)
+        return Losses(self.asked_again, self.discarded, self.ended_workers, decoded_here)
 
     def coverage(self, dropped: Collection[int]) -> Coverage | None:
         """Whether each row comes once per epoch; None before any came.

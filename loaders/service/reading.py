@@ -263,8 +263,14 @@ class Reading:
         What it has not given is not lost: it ends with the first image that cannot be read.
 
         Raises:
-            LoaderError: it had not.
+            LoaderError: it had not, or other trainers had taken some of what is missing here.
         """
+        if self._manner.shared and self._gave_any:
+            raise ServiceError(
+                f"job_name: the job that the trainers share has failed, and with it the dispatcher "
+                f"lost which rows it had given ({tensorflow_message(error)}); start the dispatcher "
+                "with --journal, and all trainers again with another job_name"
+            ) from error
         can_read_more = not self._protected
         self._protected = True
         if not self._arrived and not can_read_more:

@@ -106,6 +106,7 @@ def _of(cluster, *addresses):
     [
         ("workers", "not JSON"),
         ('{\n"cluster":\n', "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("[]", "must be a JSON object with cluster and task, got '[]'"),
         (json.dumps({"clusters": TWO, "task": FIRST}), "cluster: field required"),
         (json.dumps({"task": {"type": "worker", "index": 1}}), "task.index: is 1, so that there a"),

@@ -25,7 +25,9 @@ def test_a_worker_whose_network_is_slow_keeps_signs_of_life_from_no_other():
     with Session(cluster, {1: to_slow, 2: to_other}, lambda line, code: None) as session:
         weights = threading.Thread(target=session.tell, args=("state", {}, LARGE))
         weights.start()  # before the first sign
-        assert other.receive(0.8 * SILENCE_S).kind == "alive"
-        slow.close()
+        try:
+            assert other.receive(0.8 * SILENCE_S).kind == "alive"
+        finally:
+            slow.close()
         weights.join()
     other.close()

@@ -224,3 +224,8 @@ def test_a_profile_names_the_device_that_was_used(trial, device, named):
     profile = as_profile(timed, rate, facts)
     assert profile.device == named
     assert profile.images_per_second == 101.0
+
+
+def test_a_name_in_capitals_is_taken_for_the_one_in_small_letters():
+    with pytest.raises(PlanError, match=r"no accelerator 'A100'; did you mean 'a100'\?"):
+        find_accelerator("A100")

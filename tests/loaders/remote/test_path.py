@@ -1,6 +1,7 @@
 """Addresses of objects, and sources in a storage that lies in this process."""
 
 import fnmatch
+import json
 import os
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,9 @@ from feedbench.loaders.address import Version, address, extent_of, file_of, name
 from feedbench.loaders.errors import SourceError, SourceWarning
 from feedbench.loaders.remote import store
 from feedbench.loaders.remote.cache import object_cache
+from feedbench.loaders.remote.gs import GoogleStorage
 from feedbench.loaders.remote.path import RemotePath, source_path
+from feedbench.loaders.remote.s3 import S3
 from feedbench.loaders.remote.store import Listed, Package, Page, changed
 
 VERSION = Version(123, 5 * 10**9, '"a,b"')
@@ -203,3 +206,12 @@ def test_exported_code_for_objects_opens_a_loader(splits_folder, memory):
     )
     assert "open_loader(LOADER, manifest" in remote
     assert "open_loader" not in local
+
+
+@pytest.mark.parametrize("store", [S3, GoogleStorage])
+def test_a_listing_that_repeats_a_page_ends_with_an_error(store, monkeypatch):
+    page = {"Contents": [], "NextContinuationToken": "a", "items": [], "nextPageToken": "a"}
+    monkeypatch.setattr(S3, "_call", lambda *words: page)
+    monkeypatch.setattr(GoogleStorage, "_read", lambda *words, **more: json.dumps(page))
+    with pytest.raises(OSError, match="the same page of the listing again and again"):
+        list(store().pages("bucket", "prefix/", flat=True))

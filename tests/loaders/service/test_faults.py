@@ -116,6 +116,23 @@ def test_a_restarted_dispatcher_is_found_again(servers, manifest, tmp_path, jour
         check_rest(stream, manifest, 40)
 
 
+def test_trainers_that_share_a_job_end_when_its_dispatcher_has_lost_it(servers, manifest):
+    dispatcher = servers.start("dispatcher", "--dispatcher", "127.0.0.1:0")
+    worker(servers, "one", dispatcher)
+    shared = {"service": dispatcher, "timeout": 30, "job_name": "shared"}
+    with (
+        open_loader("tf_data_service", manifest, SPEC, shared, epochs=50) as one,
+        open_loader("tf_data_service", manifest, SPEC, shared, epochs=50) as other,
+    ):
+        next(one), next(other)
+        servers.end("dispatcher")
+        servers.start("dispatcher", "--dispatcher", dispatcher)
+        for stream in (one, other):
+            with pytest.raises(LoaderError, match="lost which rows it had given") as error:
+                list(stream)
+            assert "\n" not in str(error.value)
+
+
 def own_workers():
     return [one for one in psutil.Process().children(recursive=True) if is_worker(one)]
 
