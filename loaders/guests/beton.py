@@ -1,6 +1,6 @@
 """The .beton file that FFCV reads: written once, in a folder, and tied to the files it was made of.
 
-about.json        what the images depend on; written last
+about.json        what the images depend on, and how long their file is; written last
 manifest.parquet  the rows, as listed by a scan
 files.npy         size and modification time of each original file
 failed.jsonl      the rows that could not be read; another image is in their place
@@ -34,6 +34,7 @@ from feedbench.replacing import replacing
 
 WriteMode = Literal["raw", "jpg", "proportion"]
 ABOUT, FAILED, IMAGES, LOCK = "about.json", "failed.jsonl", "images.beton", "lock"
+BYTES = "bytes"  # of the images' file, in ABOUT
 _PAGE = 23  # FFCV's page of 8 MiB, as a power of two
 
 
@@ -98,13 +99,29 @@ def opened(parent: Path, about: About, manifest: Manifest, spec: BatchSpec) -> B
 
 def _check(folder: Path, manifest: Manifest) -> None:
     try:
-        if not (folder / IMAGES).is_file():
-            raise SourceError(f"{IMAGES} is missing")
+        _check_size(folder)
         change = Originals.read(folder).change(manifest, np.arange(len(manifest)))
     except SourceError as error:
         change = str(error)
     if change:
         raise SettingsError(f"ffcv: {folder}: {change}; remove the folder, and it is written again")
+
+
+def _check_size(folder: Path) -> None:
+    """Check that all of the images' file is there: FFCV maps it, and would end the process.
+
+    Raises:
+        SourceError: it is missing or has another size; the message says so.
+    """
+    if not (folder / IMAGES).is_file():
+        raise SourceError(f"{IMAGES} is missing")
+    try:
+        size = json.loads((folder / ABOUT).read_bytes()).get(BYTES)
+    except ValueError as error:
+        raise SourceError(f"{ABOUT} is damaged") from error
+    found = (folder / IMAGES).stat().st_size
+    if size not in (None, found):  # older folders do not say
+        raise SourceError(f"{IMAGES} has {found:,} bytes, but was written with {size:,}")
 
 
 def _write(folder: Path, about: About, manifest: Manifest, spec: BatchSpec) -> None:
@@ -118,8 +135,9 @@ def _write(folder: Path, about: About, manifest: Manifest, spec: BatchSpec) -> N
     Originals.of(manifest).write(folder)
     with replacing(folder / IMAGES) as beside:
         _write_images(beside, about, _Images(manifest, spec, about.max_resolution, folder / FAILED))
+    complete = {**about.model_dump(), BYTES: (folder / IMAGES).stat().st_size}
     with replacing(folder / ABOUT) as beside:
-        beside.write_text(about.text())
+        beside.write_text(json.dumps(complete, indent=1))
 
 
 def _write_images(path: Path, about: About, images: _Images) -> None:

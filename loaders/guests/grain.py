@@ -10,6 +10,7 @@ Pixels: those of `turbo`, with each decoder.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -89,6 +90,7 @@ class _Running:
     def __init__(self, request: Request, settings: Grain) -> None:
         self._request = request
         self._threads: set[threading.Thread] = set()
+        self._has_processes = settings.worker_count > 0
         self._iterator: Any = iter(_dataset(request, settings))
 
     def batches(self) -> Iterator[Batch]:
@@ -120,6 +122,10 @@ class _Running:
         for thread in self._threads:
             if thread.name.startswith("ThreadPoolExecutor") or "grain" in thread.name.lower():
                 thread.join(_JOIN_S)
+        if self._has_processes:
+            # Where all batches came to an end, the traceback of that holds the last ones of each
+            # process, whose memory is shared.
+            gc.collect()
 
 
 def _dataset(request: Request, settings: Grain) -> Any:

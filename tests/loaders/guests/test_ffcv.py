@@ -56,6 +56,18 @@ def images_of(name, manifest, spec, settings=None, **options):
     return rows.tolist(), np.concatenate([images for images, _ in batches]).astype(np.float32)
 
 
+def test_a_file_that_is_not_whole_is_named(manifest, tmp_path):
+    settings = {"pack_dir": str(tmp_path)}
+    open_loader("ffcv", manifest, SPEC, settings).close()
+    (path,) = tmp_path.glob("*/images.beton")
+    os.truncate(path, 1000)
+    with pytest.raises(SettingsError, match=r"images\.beton has 1,000 bytes, but was written with"):
+        open_loader("ffcv", manifest, SPEC, settings)
+    (path.parent / "about.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"about\.json is damaged; remove the folder"):
+        open_loader("ffcv", manifest, SPEC, settings)
+
+
 def test_a_file_that_was_removed_since_is_named(manifest, tmp_path):
     settings = {"pack_dir": str(tmp_path)}
     open_loader("ffcv", manifest, SPEC, settings, epochs=1).close()

@@ -1,11 +1,14 @@
 """Grain: the pixels of Pillow by each decoder, in threads and in processes."""
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import psutil
@@ -47,6 +50,22 @@ def test_processes_give_the_same_batches_and_end(manifest):
     ]
     left = set(psutil.Process().children(recursive=True)) - before
     assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
+
+
+def test_the_memory_of_the_last_batches_is_freed(manifest):
+    def shared():
+        return "/dev/shm/psm_" in Path("/proc/self/maps").read_text()
+
+    gc.collect()
+    gc.disable()
+    try:
+        batches_of("grain", manifest, settings={"worker_count": 1}, epochs=1)
+        end = monotonic() + 30  # Grain frees it in a thread of its own
+        while shared() and monotonic() < end:
+            sleep(0.05)
+        assert not shared()
+    finally:
+        gc.enable()
 
 
 def test_a_killed_process_ends_the_run_with_one_line(manifest):
