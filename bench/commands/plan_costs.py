@@ -48,7 +48,8 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None, manifest:
                 f"--from {result}: a diagnosis of {found.record.loader} with one choice of "
                 "settings; leave out --loader and --set"
             )
-        return costs_of_diagnosis(found.record, _bytes_per_value(found.record))
+        costs = costs_of_diagnosis(found.record, _bytes_per_value(found.record))
+        return _of_same_storage(costs, found.path.parent, manifest)
     if not isinstance(found, BenchResult | LimitsResult) or not found.trials:
         raise PlanError(f"--from {result}: must be a run of diagnose, limits or bench")
     cold = read_limits(found.path.parent).disk if isinstance(found, LimitsResult) else []
@@ -56,7 +57,27 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None, manifest:
     cores = _cores_of(found.path.parent, trial)
     per_value = 4 if trial.all_settings.get("output") == "float32" else 1
     reads = [] if isinstance(cold, str) else cold
-    return costs_of_trial(trial, cores, reads, per_value, _most_workers(trial, manifest))
+    costs = costs_of_trial(trial, cores, reads, per_value, _most_workers(trial, manifest))
+    return _of_same_storage(costs, found.path.parent, manifest)
+
+
+def _of_same_storage(costs: Costs, folder: Path, manifest: Manifest) -> Costs:
+    """Return the costs without those of a disk if the images are objects now, or the reverse."""
+    from feedbench.bench.trials.bench import MANIFEST
+
+    listed = folder / MANIFEST
+    if not costs.cold_rate or not listed.exists():
+        return costs
+    there = type(manifest).read(listed)
+    if there.is_remote == manifest.is_remote:
+        return costs
+    places = ("on a disk", "in object storage")
+    note = (
+        f"The storage is not known: the images of that run were {places[there.is_remote]}, these "
+        f"are {places[manifest.is_remote]}; --storage states its bandwidth."
+    )
+    left = {"cold_rate": None, "read_wait_s": None, "notes": [*costs.notes, note]}
+    return costs.model_copy(update=left)
 
 
 def _most_workers(trial: Trial, manifest: Manifest) -> int | None:
