@@ -49,6 +49,7 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None, manifest:
                 "settings; leave out --loader and --set"
             )
         costs = costs_of_diagnosis(found.record, _bytes_per_value(found.record))
+        costs = _of_same_storage(costs, found.path.parent, manifest)
         return _with_machine(costs, _facts_of(found.path.parent, found.record.machine))
     if not isinstance(found, BenchResult | LimitsResult) or not found.trials:
         raise PlanError(f"--from {result}: must be a run of diagnose, limits or bench")
@@ -59,7 +60,26 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None, manifest:
     per_value = 4 if trial.all_settings.get("output") == "float32" else 1
     reads = [] if isinstance(cold, str) else cold
     costs = costs_of_trial(trial, cores, reads, per_value, _most_workers(trial, manifest))
-    return _with_machine(costs, facts)
+    return _with_machine(_of_same_storage(costs, found.path.parent, manifest), facts)
+
+
+def _of_same_storage(costs: Costs, folder: Path, manifest: Manifest) -> Costs:
+    """Return the costs without those of a disk if the images are objects now, or the reverse."""
+    from feedbench.bench.trials.bench import MANIFEST
+
+    listed = folder / MANIFEST
+    if not costs.cold_rate or not listed.exists():
+        return costs
+    there = type(manifest).read(listed)
+    if there.is_remote == manifest.is_remote:
+        return costs
+    places = ("on a disk", "in object storage")
+    note = (
+        f"The storage is not known: the images of that run were {places[there.is_remote]}, these "
+        f"are {places[manifest.is_remote]}; --storage states its bandwidth."
+    )
+    left = {"cold_rate": None, "read_wait_s": None, "notes": [*costs.notes, note]}
+    return costs.model_copy(update=left)
 
 
 def _most_workers(trial: Trial, manifest: Manifest) -> int | None:

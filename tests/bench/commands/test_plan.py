@@ -4,12 +4,17 @@ import json
 import resource
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from feedbench.bench.cli import main
+from feedbench.bench.commands.plan_costs import costs_in
 from feedbench.bench.environment import environment, machine
+from feedbench.loaders import scan
+from feedbench.loaders.remote.path import RemotePath
 
 RESULTS = Path(__file__).parents[3] / "results"
 MEASURED = RESULTS / "limits" / "clothing"
@@ -65,6 +70,17 @@ def test_settings_choose_among_the_trials_of_a_loader(plan, words, measured):
     code, _, out = plan("--accelerator", "a100", *FROM, *words)
     assert code == 0
     assert json.loads((out / "plan.json").read_text())["measured"]["loader"] == measured
+
+
+def test_the_disk_of_a_run_says_nothing_about_object_storage(tmp_path, tiny_photos):
+    files = scan(tiny_photos).only("train")
+    objects = replace(files, root=RemotePath("s3://bucket/photos"))
+    run = copytree(MEASURED, tmp_path / "run")
+    files.write(run / "manifest.parquet")
+    assert costs_in(run, None, None, files).cold_rate
+    costs = costs_in(run, None, None, objects)
+    assert (costs.cold_rate, costs.read_wait_s) == (None, None)
+    assert "were on a disk, these are in object storage; --storage states" in costs.notes[-1]
 
 
 @pytest.mark.parametrize("words", [("--rate", "1e300"), ("--core-speed", "inf")])
