@@ -18,6 +18,7 @@
 #    `requested_s` of a warm-up is the minimum that was requested, `beside` counts processes that
 #    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
 #    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
+#    `rounds`: how many were asked for.
 #    `devices` trained together; `alone` marks the trial of one of them.
 #    `fetched_bytes` of a block: what came from object storage; `received_bytes` and `sent_bytes`:
 #    what came from and went to a tf.data service; `losses`: what that lost. `why_not_once` and
@@ -313,6 +314,9 @@ class Trial(Conditions):
     )
     left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
     dropped: list[Dropped] = Field([], description="images that failed and were replaced")
+    rounds: int | None = Field(
+        None, description="number of rounds that were asked for; None if that was left open"
+    )
     judged_after: list[int] = Field(
         [], description="numbers of rounds after which it could be stopped; empty if never"
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from feedbench.trainer.errors import RecipeError
-from feedbench.trainer.networks import constructors, unknown_network
+from feedbench.trainer.networks import (
+    Channels,
+    check_identity,
+    constructors,
+    no_alpha,
+    unknown_network,
+)
 from feedbench.trainer.recipe import Phase, Recipe
-
-Channels = Sequence[float]
-_IDENTITY = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))  # scale and offset of networks with a range inside
 
 
 def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
@@ -45,7 +47,7 @@ def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
     if "alpha" in parameters:
         values["alpha"] = recipe.alpha
     elif recipe.alpha != 1:
-        raise RecipeError(f"alpha: {recipe.network} has none, got {recipe.alpha}; leave it out")
+        raise no_alpha(recipe)
     if "include_preprocessing" in parameters:
         values["include_preprocessing"] = False
     with building(recipe):
@@ -95,11 +97,8 @@ def check_range(network: Any, recipe: Recipe, scale: Channels, offset: Channels)
     import keras
 
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
-    if (tuple(scale), tuple(offset)) != _IDENTITY and _of_kind(network, *kinds):
-        raise RecipeError(
-            f"network {recipe.network} has its own value range: it needs value_range [0, 255] in "
-            f"the batch spec, got one that starts at {offset[0]:g}"
-        )
+    if _of_kind(network, *kinds):
+        check_identity(recipe, scale, offset)
 
 
 def set_trainable(network: Any, recipe: Recipe, phase: Phase) -> None:

@@ -104,8 +104,12 @@ def _mean(samples: Iterable[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def describe_host(blocks: list[Block]) -> str | None:
-    """Return a sentence on the load of the whole machine; None if nothing was read."""
+def describe_host(blocks: list[Block], what: str) -> str | None:
+    """Return a line on the load of the whole machine; None if nothing was read.
+
+    Args:
+        what: was timed, such as "end to end".
+    """
     read, queue = host_mean(blocks, "disk_read_bytes_per_s"), host_mean(blocks, "disk_queue")
     minor, major = host_mean(blocks, "minor_faults_per_s"), host_mean(blocks, "major_faults_per_s")
     in_use, cores = cores_in_use(blocks), {len(block.host.cores) for block in blocks if block.host}
@@ -117,13 +121,17 @@ def describe_host(blocks: list[Block]) -> str | None:
         f"{major:,.1f} major page faults per second" if major is not None else "",
     ]
     text = ", ".join(filter(None, parts))
-    return f"The whole machine, including other processes: {text}." if text else None
+    return f"The whole machine, other processes included, {what}: {text}." if text else None
 
 
-def describe_gpus(blocks: list[Block]) -> list[str]:
-    """Return one sentence on the load of each GPU."""
+def describe_gpus(blocks: list[Block], what: str) -> list[str]:
+    """Return one line on the load of each GPU.
+
+    Args:
+        what: was timed, such as "end to end".
+    """
     indexes = sorted({gpu.index for block in blocks for gpu in block.gpus})
-    return [text for index in indexes if (text := _describe_gpu(blocks, index))]
+    return [text for index in indexes if (text := _describe_gpu(blocks, index, what))]
 
 
 _GPU_FORMATS: dict[str, Callable[[float], str]] = {
@@ -135,12 +143,12 @@ _GPU_FORMATS: dict[str, Callable[[float], str]] = {
 }
 
 
-def _describe_gpu(blocks: list[Block], index: int) -> str | None:
+def _describe_gpu(blocks: list[Block], index: int, what: str) -> str | None:
     means = {name: gpu_mean(blocks, name, index) for name in _GPU_FORMATS}
     parts = [_GPU_FORMATS[name](mean) for name, mean in means.items() if mean is not None]
     parts += [describe_throttling(throttled(blocks, index))]
     text = ", ".join(filter(None, parts))
-    return f"GPU {index}: {text}." if text else None
+    return f"GPU {index}, {what}: {text}." if text else None
 
 
 def describe_throttling(fractions: dict[str, float]) -> str:

@@ -120,6 +120,5 @@ def _train(file: Path, manifest: Manifest, folder: Path) -> dict[str, Any] | Non
 
     best, again = read_best(file), resume_command(str(folder.parent / "photos"), folder, {})
     recipe = Recipe.model_validate(best.recipe)
-    return train_with_progress(
-        best, recipe, manifest, folder, TrainingOptions(tensorboard=False), again
-    )
+    options = TrainingOptions(tensorboard=False, rows=best.rows)
+    return train_with_progress(best, recipe, manifest, folder, options, again)

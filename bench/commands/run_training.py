@@ -191,13 +191,15 @@ def _callbacks(
     from feedbench.loaders import find_loader
 
     model = model_digest(recipe) if recipe.own_model else None
-    predicted = applicable_rate(best, recipe, Basis(environment(), model, options.rows))
+    basis = Basis(environment(), model, options.rows)
+    machines = 1 if options.cluster is None else options.cluster.workers
+    predicted_at = partial(applicable_rate, best, recipe, basis, machines=machines)
 
     with (
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words, lambda why: options.farewell.tell(why)) as should_stop,
         redirect_library_output(folder / LOG) as progress,
-        train_progress(progress, images, recipe.epochs, should_stop, predicted) as callbacks,
+        train_progress(progress, images, recipe.epochs, should_stop, predicted_at) as callbacks,
         hangs_told(callbacks.on_note, folder / LOG)
         if find_loader(best.loader).own
         else nullcontext(),

@@ -67,7 +67,8 @@ def run_tune(
             write_result(json, record.model_dump(mode="json"))
         if any(finding.ratio for finding in record.findings):
             draw_worth(record, folder / WORTH)
-    print_search(terminal, record)
+    # The last line of an interrupted search, on standard error, names the command to resume it.
+    print_search(terminal, record, names_resume=not interrupted)
     if interrupted:
         so_far = "the best so far" if best else "what was measured"
         raise InterruptedRun(f"interrupted; {so_far} is in {folder}; to resume: {resume}")
@@ -152,8 +153,12 @@ def _trial_of(record: TuneRecord, folder: Path) -> Trial | None:
     return next((one for one in trials if choice_of(one) == record.best), None)
 
 
-def print_search(terminal: Terminal, record: TuneRecord) -> None:
-    """Print what each setting is worth, and the verdict."""
+def print_search(terminal: Terminal, record: TuneRecord, *, names_resume: bool) -> None:
+    """Print what each setting is worth, and the verdict.
+
+    Args:
+        names_resume: whether to print the command that resumes an unfinished search.
+    """
     from feedbench.bench.tune.table import parts
 
-    print_parts(terminal, parts(record))
+    print_parts(terminal, parts(record, names_resume=names_resume))

@@ -15,9 +15,7 @@ from feedbench.bench.errors import NOTHING_DONE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.study.messages import Event
-    from feedbench.bench.study.report import StudyReport
     from feedbench.bench.study.study import Study, StudyRun
 
 
@@ -43,12 +41,14 @@ def study(
     from feedbench.bench.study.report import make_report
     from feedbench.bench.study.run import run_study
     from feedbench.bench.study.study import make_runs
+    from feedbench.bench.study.table import parts
 
     folder, settings = _start_or_resume(file, resume, out)
     runs = make_runs(settings, TRAINING_SPEC)
     terminal = console()
+    progress = _Progress(terminal, len(runs))
     try:
-        run_study(folder, runs, settings.failures, _Progress(terminal, len(runs)))
+        run_study(folder, runs, settings.failures, progress)
     except KeyboardInterrupt:
         raise InterruptedRun(
             "interrupted; finished trainings are saved; to resume: "
@@ -57,7 +57,7 @@ def study(
     report = make_report(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
         write_result(path, report.model_dump())
-    show_study(terminal, report)
+    print_parts(terminal, parts(report, progress.failed))
     terminal.print(f"Study and trainings: {folder}", highlight=False, soft_wrap=True)
     if len(report.failed) == len(runs):
         raise typer.Exit(NOTHING_DONE)
@@ -100,15 +100,24 @@ def _start_or_resume(
 
 
 class _Progress:
-    """Prints a line for each training and each epoch."""
+    """Prints a line for each training and each epoch.
+
+    Attributes:
+        failed: names of the runs whose failure was printed.
+    """
 
     def __init__(self, terminal: Console, count: int) -> None:
+        self.failed: list[str] = []
         self._terminal = terminal
         self._count = count
         self._seen: set[str] = set()
 
     def __call__(self, run: StudyRun, event: Event) -> None:
+        from feedbench.bench.trials.protocol import Failed
+
         self._seen.add(run.name)
+        if isinstance(event, Failed):
+            self.failed.append(run.name)
         self._terminal.print(
             f"[{len(self._seen)}/{self._count}] {_event_line(run, event)}",
             highlight=False,
@@ -131,10 +140,3 @@ def _event_line(run: StudyRun, event: Event) -> str:
     if isinstance(event, TrainingDone):
         return f"  test accuracy {event.test_accuracy:.1%}"
     return f"  failed: {event.reason}"
-
-
-def show_study(terminal: Terminal, report: StudyReport) -> None:
-    """Print a table for each field, the failed runs, and which differences are real."""
-    from feedbench.bench.study.table import parts
-
-    print_parts(terminal, parts(report))

@@ -127,7 +127,7 @@ def train(
         names = [name for name, value in refused.items() if value is not None]
         best, parsed_recipe = _read_started(resume, [*names, *spec_of(given), *given[Recipe]])
     listed = list_images(data, blacklist)
-    options = replace(options, rows=_measured_rows(best, listed))
+    options = replace(options, rows=listed.only("train").fingerprint(sizes=True))
     # The default loader always reads the validation and test images.
     manifest, _ = readable_rows(listed, [best.loader, DEFAULT_LOADER], console())
     if resume is None:
@@ -185,11 +185,6 @@ def _folder(out: Path | None, cluster: Cluster | None) -> Path:
     except OSError as error:
         raise PlanError(f"{folder}: {error.strerror}; name another folder with --out") from error
     return folder
-
-
-def _measured_rows(best: Best, listed: Manifest) -> str | None:
-    """Return the fingerprint of the training images if the best.toml has one to compare with."""
-    return None if best.rows is None else listed.only("train").fingerprint(sizes=True)
 
 
 def _fitted(best: Best, recipe: Recipe, manifest: Manifest, given: OptionValues) -> Best:

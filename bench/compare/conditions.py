@@ -108,6 +108,17 @@ def find_differences(
     return found
 
 
+def decisive_facts(subject: Subject) -> dict[str, str]:
+    """Return the conditions in which `compare` refuses any difference, by topic and name."""
+    rules = _RULES[subject.family]
+    return {
+        f"{topic} {name}": value
+        for topic, facts in subject.facts.items()
+        if rules.get(topic) == "refused"
+        for name, value in facts.items()
+    }
+
+
 def _refusal(base: Subject, other: Subject, topic: Topic, names: list[str]) -> str:
     values, others = base.facts[topic], other.facts[topic]
     changes = ", ".join(f"{name} {others[name]} instead of {values[name]}" for name in names)

@@ -59,9 +59,8 @@ def _measured(values: dict[str, Any]) -> Measured:
 def _facts(values: dict[str, Any], loader: str) -> Facts:
     facts, own = values.get("environment", {}), values.get("own")
     is_whole = {"processor", "cores", "gpus"} <= facts.keys()
-    counts = values.get("images", {})
     return {
-        "data": flat({f"images of {split}": _total(count) for split, count in counts.items()}),
+        "data": _data(values),
         "batches": spec_facts(values["spec"]),
         "recipe": recipe_facts(values["recipe"]),
         "machine": {**flat(machine(facts)), **_together(values)} if is_whole else {},
@@ -72,6 +71,14 @@ def _facts(values: dict[str, Any], loader: str) -> Facts:
             **({"loader's file": digest_text(own["digest"])} if own else {}),
         },
     }
+
+
+def _data(values: dict[str, Any]) -> dict[str, str]:
+    """Return the number of images of each split, and the fingerprint of those trained on."""
+    counts = values.get("images", {})
+    numbers = flat({f"images of {split}": _total(count) for split, count in counts.items()})
+    rows = values.get("rows")  # which records of older versions do not hold
+    return numbers if rows is None else {**numbers, "photographs": digest_text(rows)}
 
 
 def _together(values: dict[str, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.results.comparison import Gate
 
 OPTION = "--fail-if-slower"
+_MOST_NAMED = 3  # of more rates, the text says how many they are; the table marks each
 
 
 def parse_percent(text: str) -> float:
@@ -82,8 +83,11 @@ def _text(limit: float, judged: int, failed: list[str], undecided: list[str]) ->
         "reports such differences too."
     ) * (limit < MARGIN)
     if undecided:
+        named = ", ".join(undecided)
+        if len(undecided) > _MOST_NAMED:
+            named = f"{len(undecided)} of {judged} rates"
         return (
-            f"{option}: passed, but these blocks cannot tell for {', '.join(undecided)}: take "
+            f"{option}: passed, but these blocks cannot tell for {named}: take "
             f"more with --blocks.{margin}"
         )
     return f"{option}: passed.{margin}"

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from feedbench.bench.analysis.stats import MIN_BLOCKS
+from feedbench.bench.errors import RecordError
 
 MIN_RANKED = 12  # pairs from which ranks are tested: fewer could not decide many comparisons
 
@@ -67,6 +68,16 @@ class SignedRankTest:
 
     values: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Check the values: with one that is not finite, no claim would have a p-value.
+
+        Raises:
+            RecordError: one is NaN or infinite.
+        """
+        for value in self.values:
+            if not math.isfinite(value):
+                raise RecordError(f"the logarithm of a ratio must be finite, got {value}")
+
     def p_below(self, limit: float) -> float:
         """Return the p-value of the claim that the middle is below a limit."""
         return self._p(limit, "less")
@@ -83,7 +94,17 @@ class SignedRankTest:
 
 
 def location_test(ratios: Sequence[float]) -> LocationTest | None:
-    """Return the test of paired ratios; None if they are fewer than `MIN_BLOCKS`."""
+    """Return the test of paired ratios; None if they are fewer than `MIN_BLOCKS`.
+
+    Raises:
+        RecordError: one of them is no ratio of two rates.
+    """
+    for ratio in ratios:
+        if not 0 < ratio < math.inf:
+            raise RecordError(
+                f"the ratio of two rates must be above 0 and finite, got {ratio}; leave out the "
+                "round that it comes from"
+            )
     if len(ratios) < MIN_BLOCKS:
         return None
     logs = np.log(ratios)

@@ -166,8 +166,8 @@ def _meters(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     wait_share = wait_s / sum(block.seconds for block in blocks)
     busy, used = gpu_mean(blocks, "utilization"), gpu_mean(blocks, "multiprocessors")
     conclusion = utilization_conflict(wait_share, diagnosis.stall.value, busy, used)
-    lines = [describe_host(blocks), *describe_gpus(blocks), conclusion]
-    return [f"End to end. {line}" for line in lines if line]
+    lines = [describe_host(blocks, "end to end"), *describe_gpus(blocks, "end to end"), conclusion]
+    return [line for line in lines if line]
 
 
 def _order_of_reads(record: DiagnosisRecord) -> list[str]:
@@ -222,5 +222,6 @@ def _reservations(record: DiagnosisRecord) -> list[str]:
             "the interval of the stall does not include drift between the two."
         )
     if record.not_cold:
-        lines.append(f"Nothing was measured cold: {record.not_cold}")
+        reason = record.not_cold.removeprefix("--cache-state cold: ").removesuffix(".")
+        lines.append(f"Nothing was measured cold: {reason}.")
     return lines

@@ -160,11 +160,15 @@ def _estimate(timing: DiagnosisTiming, pace: DiagnosisPace, event: DiagnosisEven
     if event.more_may_come:
         about = f"At least {least}"
         processes = f"{processes}, and one for each variant of your pipeline that is worth timing"
-    rounds = timing.rounds
+    rounds, limit = timing.rounds, f"--seconds {timing.budget_s:g}"
     count = f"{LEAST_ROUNDS} to {rounds}" if rounds > LEAST_ROUNDS else f"{rounds}"
+    limited = f"limited by {limit}"
+    if pace.planned_s(event)[0] > timing.budget_s:
+        count = f"{min(LEAST_ROUNDS, rounds)}"
+        limited = f"the fewest there can be, which take longer than {limit}"
     return (
         f"{about}: {processes}, then {count} rounds of about "
-        f"{duration(pace.round_s(event))}, limited by --seconds {timing.budget_s:g}."
+        f"{duration(pace.round_s(event))}, {limited}."
     )
 
 

@@ -157,12 +157,15 @@ class Origin:
         command: that wrote the record.
         began: when the run began; None if the record does not say it.
         facts: the conditions of the run, by name; empty if they are not known.
+        decisive: conditions that must be equal in two runs that `compare` takes; None if it takes
+            no such run.
     """
 
     path: Path
     command: str
     began: datetime | None
     facts: Mapping[str, str]
+    decisive: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

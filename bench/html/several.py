@@ -106,12 +106,31 @@ def overview(reports: Sequence[Report]) -> Section:
     origins = [one.origin for one in reports if one.origin]
     facts = differing(origins)
     parts: list[Part] = [Text(_sentence(facts)), _table(reports, facts[:_IN_TABLE])]
-    for group in _by_command(origins).values():
-        if len(group) > 1 and all(one.facts for one in group):
-            paths = [str(_shown(one.path)) for one in group]
-            command = shlex.join(["feedbench", "compare", *paths])
-            parts.append(Code(command, "Ratios with intervals, and what makes them unfair"))
+    for group in _comparable(origins):
+        paths = [str(_shown(one.path)) for one in group]
+        command = shlex.join(["feedbench", "compare", *paths])
+        parts.append(Code(command, "Ratios with intervals, and what makes them unfair"))
     return Section("Results on this page", parts, "overview")
+
+
+def _comparable(origins: Sequence[Origin]) -> list[list[Origin]]:
+    """Return the runs that one call of `compare` takes together: those that fit the first one."""
+    groups: list[list[Origin]] = []
+    for one in origins:
+        found = next((group for group in groups if _fits(group[0], one)), None)
+        if found is None:
+            groups.append([one])
+        else:
+            found.append(one)
+    return [group for group in groups if len(group) > 1]
+
+
+def _fits(base: Origin, other: Origin) -> bool:
+    """Whether `compare` takes both; what one of them does not know does not differ."""
+    if base.command != other.command or base.decisive is None or other.decisive is None:
+        return False
+    others = other.decisive
+    return all(others.get(name, value) == value for name, value in base.decisive.items())
 
 
 def _shown(path: Path) -> Path:

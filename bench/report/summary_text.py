@@ -29,6 +29,7 @@ from feedbench.bench.report.table_notes import notes
 from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
 
+_MOST_NAMED = 3  # of more names, a sentence says how many they are; the table marks each
 _ALIKE = 0.01  # two rates that differ less need no explanation: a convention
 
 
@@ -243,8 +244,14 @@ def _open(summary: Summary) -> str:
     """Return a sentence on what the blocks do not show; empty if they show all."""
     if not (names := _unsettled(summary)):
         return ""
-    listed = _listed(names, "or")
-    return f"These blocks do not show whether {listed} is as fast: take more with --blocks."
+    return f"These blocks do not show whether {are(names)} as fast: take more with --blocks."
+
+
+def are(names: Sequence[str]) -> str:
+    """Return names and the verb of a question about them; of many names their number."""
+    if len(names) > _MOST_NAMED:
+        return f"{len(names)} of the others are"
+    return f"{_listed(names, 'or')} is"
 
 
 def _listed(names: Sequence[str], word: str) -> str:

@@ -100,7 +100,7 @@ def runs_table(runs: Sequence[ListedRun], folder: Path) -> TableData[ListedRun]:
             words("data", "data", lambda run: run.facts.data, importance=1),
             words("result", "result", lambda run: run.facts.result),
             words(
-                f"in {folder}",
+                f"in {_shown(folder)}",
                 "folder",
                 lambda run: str(run.place),
                 text=lambda run: str(run.place.relative_to(folder)),
@@ -109,6 +109,11 @@ def runs_table(runs: Sequence[ListedRun], folder: Path) -> TableData[ListedRun]:
         rows=runs,
         legend=_UNDATED if any(not run.is_dated for run in runs) else "",
     )
+
+
+def _shown(folder: Path) -> str:
+    """Return a folder as it was named; its own name for one such as `.`."""
+    return str(folder) if folder.name not in ("", "..") else folder.resolve().name or str(folder)
 
 
 def _date(run: ListedRun) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import (
     Column,
     Line,
@@ -17,11 +18,19 @@ from feedbench.bench.report.document import (
 from feedbench.bench.study.report import FieldResult, StudyReport, ValueResult
 
 
-def parts(report: StudyReport) -> Iterator[Part]:
-    """Yield what is printed."""
+def parts(report: StudyReport, told: Collection[str] = ()) -> Iterator[Part]:
+    """Yield what is printed.
+
+    Args:
+        told: names of failed runs whose reasons have just been printed.
+    """
     yield from map(table, report.effects)
     for name, reason in report.failed.items():
-        yield Line(f"{name} failed: {reason}", "red", "whole")
+        if name not in told:
+            yield Line(f"{name} failed: {reason}", "red", "whole")
+    if told:
+        runs = quantity(len(told), "training")
+        yield Line(f"{runs} failed, as said above: {', '.join(told)}", "red", "whole")
     for line in report.text:
         yield Line(line, "bold")
     yield Line(

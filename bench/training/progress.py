@@ -36,16 +36,17 @@ def train_progress(
     images: int,
     epochs: int,
     should_stop: Callable[[], bool],
-    predicted: Estimate | None = None,
+    predicted_at: Callable[[Position], Estimate | None],
 ) -> Iterator[Callbacks]:
     """Yield callbacks that print a line per epoch and, on a terminal, show what happens below it.
 
     Args:
         images: images of an epoch.
         should_stop: passed on as `Callbacks.should_stop`.
-        predicted: the rate that a bench has predicted, in images per second.
+        predicted_at: returns the rate with which the training will be compared, in images per
+            second, by the position at which it starts; None if it will not be.
     """
-    display = TrainDisplay(images, epochs, predicted)
+    display = TrainDisplay(images, epochs, predicted_at)
     if not is_live(console):
         yield _callbacks(display, partial(console.print, soft_wrap=True), should_stop)
         return
@@ -83,9 +84,12 @@ def score(epoch: Epoch) -> str:
 class TrainDisplay:
     """Counts steps; returns what is known as a frame, which is drawn on another thread."""
 
-    def __init__(self, images: int, epochs: int, predicted: Estimate | None) -> None:
+    def __init__(
+        self, images: int, epochs: int, predicted_at: Callable[[Position], Estimate | None]
+    ) -> None:
         """Prepare the display; arguments as for `train_progress`."""
-        self._images, self._epochs, self._predicted = images, epochs, predicted
+        self._images, self._epochs, self._predicted_at = images, epochs, predicted_at
+        self._predicted: Estimate | None = None
         self._begin, self._first, self._done, self._validated = monotonic(), 0, 0, 0
         self._scores = "building the network; the first step takes longest"
         self._rate = math.nan
@@ -97,6 +101,7 @@ class TrainDisplay:
     def start(self, position: Position) -> None:
         """Take in the position at which training starts."""
         self._begin = self._window = monotonic()
+        self._predicted = self._predicted_at(position)
         self._first = self._done = position.images
         self._validated = position.images // self._images
 

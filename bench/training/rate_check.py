@@ -16,7 +16,7 @@ from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
 from feedbench.bench.loader_facts import own_digest
 from feedbench.bench.training.rate_loss import Pace, loss_text
-from feedbench.trainer import Recipe
+from feedbench.trainer import Position, Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
 LEAST_RATES = 20  # from which the interval of their median is narrow
@@ -120,16 +120,29 @@ def check_rate(
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
-def applicable_rate(best: Best, recipe: Recipe, basis: Basis) -> Estimate | None:
+def applicable_rate(
+    best: Best, recipe: Recipe, basis: Basis, position: Position, machines: int = 1
+) -> Estimate | None:
     """Return the predicted rate if this training will be compared with it; None otherwise.
 
-    The arguments are those of `check_rate`.
+    The other arguments are those of `check_rate`.
+
+    Args:
+        position: at which the training starts or resumes.
     """
-    if best.predicted is None or recipe.phases[timed_phase(recipe)].epochs < 2:
+    if best.predicted is None or not _any_will_count(recipe, position):
         return None
-    if _why_not_comparable(best, recipe, basis):
+    if _why_not_comparable(best, recipe, basis) or _several(machines):
         return None
     return best.predicted.images_per_second
+
+
+def _any_will_count(recipe: Recipe, position: Position) -> bool:
+    """Whether an epoch is counted in the end, if this process trains all that are left."""
+    marks = [epoch.first_of_process for epoch in position.history]
+    left = recipe.epochs - len(marks)
+    marks += [True, *[False] * (left - 1)] if left else []
+    return bool(counted_epochs(marks, recipe, marks))
 
 
 def timed_parts(recipe: Recipe, steps: int) -> int:

@@ -112,6 +112,7 @@ def _result(
         "model": model and model.model_dump(),
         "classes": list(setup.manifest.classes),
         "images": setup.manifest.counts(),
+        "rows": setup.rows,
         "images_per_epoch": setup.images_per_epoch,
         "dropped": [image.model_dump() for image in dropped],
         "epochs": [_known(asdict(epoch)) for epoch in epochs],

@@ -127,6 +127,7 @@ class _Training(_Model):
     spec: _Spec
     recipe: _Recipe
     images: dict[str, int | dict[str, int]] = {}
+    rows: str | None = None
     classes: list[str] = []
     own: _Own | None = None
     model: _OwnModel | None = None

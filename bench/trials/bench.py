@@ -51,12 +51,13 @@ class Bench:
         left_out: dict[str, int] | None = None,
         pixels: dict[str, SamePixels] | None = None,
         judged_after: Sequence[int] = (),
+        rounds: int | None = None,
     ) -> None:
         self._plan = plan
         self._images = len(manifest)
         self._left_out = left_out or {}
         self._pixels = pixels or {}
-        self._judged_after = list(judged_after)
+        self._planned: dict[str, Any] = {"judged_after": list(judged_after), "rounds": rounds}
         self._folder = folder
         self._on_event = on_event
         self._processes = Processes(manifest, folder)
@@ -327,7 +328,7 @@ class Bench:
             images=self._images,
             cache_state=plan.cache_state_of(choice),
             left_out=self._left_out,
-            judged_after=self._judged_after,
+            **self._planned,
             pixels=self._pixels.get(str(choice)),
             why_not_once=find_loader(choice.loader).why_not_once(settings),
         )

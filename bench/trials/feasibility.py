@@ -58,7 +58,7 @@ def check_feasible(
     check_memory(spec)
     if recipe is not None:
         if not recipe.own_model:
-            check_network(recipe.network)
+            check_network(recipe, spec.image_size, spec.scale, spec.offset)
         augment = spec.augment
         device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
         check_device_augment(recipe, device)

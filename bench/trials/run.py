@@ -45,7 +45,8 @@ def run(
     """
     manifest.write(folder / MANIFEST)
     looks = early_stop.judged_after if early_stop else ()
-    bench = Bench(plan, manifest, folder, on_event, left_out, pixels, looks)
+    asked = plan.timing.blocks
+    bench = Bench(plan, manifest, folder, on_event, left_out, pixels, looks, asked)
     try:
         bench.start_together(order_of_round(plan, 0))
         rounds = _time_rounds(bench, plan, early_stop)
@@ -82,4 +83,5 @@ def write_unmeasured(
 ) -> None:
     """Write the trials of a run that was interrupted before it had written any."""
     if not (folder / TRIALS).exists():
-        Bench(plan, manifest, folder, lambda event: None, left_out).write()
+        asked = plan.timing.blocks
+        Bench(plan, manifest, folder, lambda event: None, left_out, rounds=asked).write()

@@ -40,8 +40,12 @@ def finding_line(finding: Finding) -> str:
     )
 
 
-def parts(record: TuneRecord) -> Iterator[Part]:
-    """Yield what is printed: what each setting is worth, whether others were busy, the verdict."""
+def parts(record: TuneRecord, *, names_resume: bool = True) -> Iterator[Part]:
+    """Yield what is printed: what each setting is worth, whether others were busy, the verdict.
+
+    Args:
+        names_resume: whether the command that resumes an unfinished search is among it.
+    """
     if record.findings:
         yield worth_table(record)
     yield from _other_failures(record)
@@ -52,7 +56,7 @@ def parts(record: TuneRecord) -> Iterator[Part]:
         yield Line(busy_sentence(record.busy), "yellow")
     sentences, command, resume = verdict(record).partition(_RESUME)
     yield Line(sentences, "bold")
-    if command:
+    if command and names_resume:
         yield Line(f"{command.strip()} {resume}", "bold", "whole")
 
 

@@ -44,6 +44,7 @@ from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
 from feedbench.bench.report.devices_table import device_rows
 from feedbench.bench.report.summary_text import (
+    are,
     consumer_notes,
     device_warnings,
     headline,
@@ -202,9 +203,7 @@ def _ratios_title(summary: Summary) -> str:
         if (one.tied_with_best or one.undecided) and not any(one is other for other in able)
     ]
     if unsettled:
-        *most, last = unsettled
-        names = f"{', '.join(most)} or {last}" if most else last
-        return f"These blocks do not show whether {names} is as fast as the fastest"
+        return f"These blocks do not show whether {are(unsettled)} as fast as the fastest"
     names = ", ".join(map(trial_name, able))
     if len(able) == 1:
         return f"{names} is faster than each other loader"

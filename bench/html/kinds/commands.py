@@ -77,8 +77,9 @@ def _timing(trials: Sequence[Trial]) -> dict[str, Any]:
     state = next((trial.cache_state for trial in trials if trial.cache_state), None)
     if looks := trials[0].judged_after:
         return {"blocks": looks[-1], "cache_state": state}
-    rounds = max(len(without_confirmation(trial).blocks) for trial in trials)
-    return {"blocks": max(1, rounds), "early_stopping": False, "cache_state": state}
+    timed = max(len(without_confirmation(trial).blocks) for trial in trials)
+    rounds = trials[0].rounds or max(1, timed)  # records of older versions hold no number
+    return {"blocks": rounds, "early_stopping": False, "cache_state": state}
 
 
 def _choice(trial: Trial) -> dict[str, Any]:

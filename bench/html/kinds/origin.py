@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from feedbench.bench.compare.conditions import decisive_facts
+from feedbench.bench.compare.subject import Subject
 from feedbench.bench.compare.subjects import subject_of
 from feedbench.bench.environment import began_at
 from feedbench.bench.html.parts import Origin
@@ -33,14 +35,20 @@ def origin_of(path: Path, command: str, file: Path, result: Result | None = None
         file: of the record.
         result: whose conditions are to be told; None: they do not matter.
     """
-    return Origin(path, command, began_at(file), {} if result is None else _facts(result))
+    subject = None if result is None else _comparable(result)
+    if subject is None:
+        return Origin(path, command, began_at(file), {})
+    return Origin(path, command, began_at(file), _facts(subject), decisive_facts(subject))
 
 
-def _facts(result: Result) -> dict[str, str]:
+def _comparable(result: Result) -> Subject | None:
+    """Return what `compare` can take of a result, if it can take any."""
     if isinstance(result, TrainingResult) and not result.values["epochs"]:
-        return {}  # it has no rate that could be compared
-    if (subject := subject_of(result)) is None:
-        return {}
+        return None  # it has no rate that could be compared
+    return subject_of(result)
+
+
+def _facts(subject: Subject) -> dict[str, str]:
     topics = (subject.facts.get(topic, {}) for topic in _TOPICS)
     facts = {name: text for facts in topics for name, text in facts.items()}
     if facts.get("images") == "0":  # of a fit, whose images nobody has listed

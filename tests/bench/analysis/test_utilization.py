@@ -59,16 +59,16 @@ def test_each_gpu_and_the_machine_are_described_in_one_sentence():
     )
     fields = {"seconds": 3.0, "images": 1, "wait_s": [], "step_s": []}
     blocks = [Block(gpus=[BUSY], host=host, **fields)]
-    assert describe_gpus(blocks) == [
-        "GPU 0: a kernel running 97% of the time (NVML), 31% of the multiprocessors in use (GPM), "
-        "300 W, 100 MB/s from the host, clock 1,200 MHz, clocks reduced (fraction of samples): "
-        "power cap 50%."
+    assert describe_gpus(blocks, "end to end") == [
+        "GPU 0, end to end: a kernel running 97% of the time (NVML), 31% of the multiprocessors in "
+        "use (GPM), 300 W, 100 MB/s from the host, clock 1,200 MHz, clocks reduced (fraction of "
+        "samples): power cap 50%."
     ]
     assert throttled(blocks) == {"power cap": 0.5}
-    assert describe_host(blocks) == (
-        "The whole machine, including other processes: 1.2 of 2 cores in use, 30 MB/s read from "
-        "disks, 0.2 disk requests in flight, 1,500 minor page faults per second, "
+    assert describe_host(blocks, "end to end") == (
+        "The whole machine, other processes included, end to end: 1.2 of 2 cores in use, "
+        "30 MB/s read from disks, 0.2 disk requests in flight, 1,500 minor page faults per second, "
         "1.5 major page faults per second."
     )
-    assert describe_gpus([Block(**fields)]) == []
-    assert describe_host([Block(**fields)]) is None
+    assert describe_gpus([Block(**fields)], "end to end") == []
+    assert describe_host([Block(**fields)], "end to end") is None

@@ -180,4 +180,5 @@ def test_an_interrupted_search_is_shown_and_reported(interrupted, stage, said):
     done = interrupted(stage, signal.SIGINT, TUNE)
     assert done.code == 130
     assert "to resume: feedbench tune --resume out photos" in done.errors.splitlines()[-1]
+    assert "--resume" not in done.printed
     assert said in shown_and_reported()

@@ -10,6 +10,7 @@ from feedbench.bench.cli import main
 from feedbench.bench.environment import environment
 from feedbench.bench.training.rate_check import Basis, applicable_rate
 from feedbench.loaders import scan
+from feedbench.trainer import Position
 
 SPEC = ["--batch-size", 8, "--image-size", 32]
 QUICK = [*SPEC, "--blocks", 1, "--block-seconds", 0.1, "--warm-up-seconds", 0.1]
@@ -49,8 +50,13 @@ def test_a_rate_applies_to_the_source_that_was_measured_but_to_no_other(
     for number, data in enumerate((photos, tiny_photos)):
         trainings = call("train", data, "--loader", out, "--out", tmp_path / str(number))
     rates = [
-        applicable_rate(best, recipe, Basis(environment(), rows=options.rows))
+        applicable_rate(best, recipe, Basis(environment(), rows=options.rows), Position())
         for best, recipe, options in trainings
     ]
     assert rates[0] is not None
     assert rates[1] is None
+
+
+def test_a_training_knows_its_photographs_without_a_bench(tiny_photos, tmp_path, call):
+    ((_, _, options),) = call("train", tiny_photos, "--loader", "turbo", "--out", tmp_path / "out")
+    assert options.rows == scan(tiny_photos).only("train").fingerprint(sizes=True)

@@ -62,6 +62,8 @@ def _the_training_is_recorded(folder):
         images = [int(row["images"]) for row in csv.DictReader(file)]
     assert images == [epoch["images"] for epoch in result["epochs"]]
     assert len(images) == 2
+    best = tomllib.loads((folder.parent / "bench" / "best.toml").read_text())
+    assert result["rows"] == best["rows"]
     assert tomllib.loads((folder / "recipe.toml").read_text()) == result["recipe"]
     assert result["promise"]["met"] is None
     assert "cannot tell" in result["promise"]["text"]

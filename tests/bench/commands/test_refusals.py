@@ -165,3 +165,17 @@ def test_a_trial_that_failed_keeps_its_log(tmp_path):
     with pytest.raises(TrialError), removed_if_nothing_kept(tmp_path, but_for="trials.jsonl"):
         raise TrialError(f"see {tmp_path}/logs")
     assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("command", ["bench", "tune", "diagnose", "train"])
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (("--model", "ResNet50", "--alpha", 0.5), "alpha: ResNet50 has none, got 0.5; "),
+        (("--model", "Xception"), "image_size: Xception takes images of at least 71 px, got 32; "),
+    ],
+    ids=["width", "size"],
+)
+def test_a_network_that_does_not_fit(refused, tiny_photos, command, options, fault):
+    line = refused(command, tiny_photos, *TURBO, *SMALL, *options)
+    assert line.startswith(f"feedbench: {fault}")

@@ -356,6 +356,18 @@ def test_runs_are_listed_by_date_and_a_damaged_one_says_so(capsys, monkeypatch, 
     assert out.splitlines()[-1].strip() == f"One of them: feedbench show {tmp_path / 'damaged'}"
 
 
+@pytest.mark.parametrize("named", [".", "..", "runs"])
+def test_the_list_of_runs_names_their_folder(capsys, monkeypatch, tmp_path, named):
+    folder = tmp_path / "runs"
+    for name in ("one", "other"):
+        shutil.copytree(RESULTS / "limits" / "clothing", folder / name)
+    (folder / "inside").mkdir()
+    monkeypatch.chdir({".": folder, "..": folder / "inside", "runs": tmp_path}[named])
+    code, out, _ = shown(capsys, monkeypatch, Path(named))
+    assert code == 0
+    assert re.search(r" in runs *$", out, re.MULTILINE)
+
+
 def test_a_run_is_dated_by_its_record_and_one_without_a_date_says_so(capsys, monkeypatch, tmp_path):
     for name in ("dated", "undated"):
         shutil.copytree(RESULTS / "limits" / "clothing", tmp_path / name)

@@ -11,6 +11,7 @@ from feedbench.bench.compare.location import (
     StudentTest,
     location_test,
 )
+from feedbench.bench.errors import RecordError
 
 
 def ratios(count, middle=0.9, spread=0.01):
@@ -42,6 +43,19 @@ def test_a_block_of_half_the_rate_counts_no_more_than_another():
     logs = np.log(faster)
     mean = StudentTest(float(logs.mean()), float(logs.std(ddof=1)) / 5, 24)
     assert mean.p_below(math.log(0.97)) > 0.01
+
+
+@pytest.mark.parametrize("count", [3, MIN_RANKED])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
+def test_what_is_no_ratio_of_two_rates_is_refused(count, bad):
+    with pytest.raises(RecordError, match=f"above 0 and finite, got {bad}"):
+        location_test([*ratios(count - 1), bad])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_logarithms_that_are_not_finite_have_no_ranks(bad):
+    with pytest.raises(RecordError, match=f"must be finite, got {bad}"):
+        SignedRankTest((*np.log(ratios(MIN_RANKED)), bad))
 
 
 @pytest.mark.parametrize("count", [3, 20])

@@ -65,6 +65,17 @@ def test_lines_are_an_estimate_processes_and_rounds_with_the_main_rates(events):
     assert "left" in rounds[0]
 
 
+def test_a_diagnosis_that_takes_longer_than_its_budget_says_why(events):
+    pipe = Terminal(file=StringIO(), width=200)
+    with diagnosis_progress(pipe, DiagnosisTiming(rounds=ROUNDS, budget_s=1)) as on_event:
+        on_event(events[0])
+    assert re.fullmatch(
+        r"About \d+ s in all: 3 processes start, then 3 rounds of about \d+ s, the fewest there "
+        r"can be, which take longer than --seconds 1\.",
+        pipe.file.getvalue().splitlines()[0],
+    )
+
+
 def test_processes_that_may_be_added_are_said_to_be_possible_from_the_start(events):
     """The variants of a user's pipeline are known when its stages are."""
     starting, *later = events

@@ -114,15 +114,22 @@ def test_a_failed_self_test_is_the_first_that_a_verdict_says(make_record):
 
 def test_the_notes_contradict_a_gpu_that_is_busy_while_the_consumer_waits(make_record):
     record = make_record()
-    assert "End to end." not in "\n".join(notes(record, derive_diagnosis(record)))
+    assert "GPU 0" not in "\n".join(notes(record, derive_diagnosis(record)))
     gpu = Gpu(index=0, at_s=[1.0], utilization=[0.99], multiprocessors=[0.2])
     *others, part = record.parts
     blocks = [block.model_copy(update={"wait_s": [1.0], "gpus": [gpu]}) for block in part.blocks]
     part = part.model_copy(update={"blocks": blocks})
     record = record.model_copy(update={"parts": [*others, part]})
     text = "\n".join(notes(record, derive_diagnosis(record)))
-    assert "End to end. GPU 0: " in text
+    assert "GPU 0, end to end: " in text
     assert "believe the wait" in text
+
+
+def test_the_note_on_what_was_not_measured_cold_is_one_sentence(make_record):
+    reason = "--cache-state cold: the loader reads no files"
+    record = make_record().model_copy(update={"not_cold": reason})
+    found = notes(record, derive_diagnosis(record))
+    assert "Nothing was measured cold: the loader reads no files." in found
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Several results on one page can be told apart."""
 
 import re
+import shlex
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from feedbench.bench.compare.compare import compare_runs
 from feedbench.bench.html.kinds import report_at
 from feedbench.bench.html.parts import Code, Headline, Origin, Report, Section, Table, Text
 from feedbench.bench.html.render import render
@@ -67,14 +69,49 @@ def test_only_known_conditions_of_one_command_differ():
 
 def test_overview_says_what_differs_and_how_to_compare():
     pair = [report(origin("a", cache="warm")), report(origin("b", cache="cold"))]
-    text, table, code = overview(pair).parts
+    text, table = overview(pair).parts
     assert isinstance(text, Text)
     assert "no figure on this page compares two of them" in text.text
     assert text.text.endswith("They differ in cache.")
     assert isinstance(table, Table)
     assert [list(row) for row in table.rows][1] == ["b", "Bench", "2026-11-25 08:30 UTC", "cold"]
-    assert isinstance(code, Code)
-    assert code.text == "feedbench compare runs/a runs/b"
+
+
+def decided(name: str, command: str = "bench", **decisive: str) -> Origin:
+    return Origin(Path("runs") / name, command, None, {}, decisive)
+
+
+def commands(*origins: Origin) -> list[str]:
+    """Return the commands of a page about these runs."""
+    parts = overview([report(one) for one in origins]).parts
+    return [part.text for part in parts if isinstance(part, Code)]
+
+
+def test_runs_that_can_be_compared_are_named_in_one_command():
+    assert commands(
+        decided("a", cache="warm"),
+        decided("b", cache="cold"),
+        decided("t", "train", cache="warm"),
+        decided("c", cache="warm", data="48"),
+        decided("d", cache="cold"),
+        decided("e"),
+        origin("f"),
+    ) == ["feedbench compare runs/a runs/c runs/e", "feedbench compare runs/b runs/d"]
+    assert commands(decided("a", cache="warm"), decided("b", cache="cold")) == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["beyond/*/*/trials.jsonl", "diagnose-clothing/*/diagnosis.json"]
+)
+def test_the_commands_of_a_report_run_as_they_are_written(monkeypatch, pattern):
+    """Runs with other batches, photographs, consumers or cache states are not in one command."""
+    monkeypatch.chdir(RESULTS)
+    folders = sorted(path.parent for path in Path().glob(pattern))
+    origins = [report_at(path, is_alone=False).origin for path in folders]
+    suggested = commands(*(one for one in origins if one is not None))
+    assert suggested
+    for command in suggested:
+        compare_runs([Path(word) for word in shlex.split(command)[2:]])
 
 
 @pytest.fixture(scope="module")

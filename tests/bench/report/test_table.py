@@ -385,6 +385,15 @@ def test_trials_that_may_be_as_fast_as_the_winner_are_named(trial):
     )
 
 
+def test_many_trials_that_may_be_as_fast_are_counted(trial):
+    names = ("keras_pil", "keras_directory", "tf_data", "packed")
+    wild = [trial(name, [60, 95, 104]) for name in names]
+    summary = summarize([trial("turbo", [80, 103, 105]), *wild])
+    assert verdict(summary).endswith(
+        "These blocks do not show whether 4 of the others are as fast: take more with --blocks."
+    )
+
+
 def test_a_cheap_winner_names_those_that_are_as_fast(trial):
     fast = trial("turbo", [100.0, 100.1, 100.2], peak_memory_bytes=2_000)
     cheap = trial("tf_data", [100.1, 100.0, 100.2], peak_memory_bytes=1_000)

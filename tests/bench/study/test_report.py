@@ -1,11 +1,17 @@
 """The report of a study pairs runs of equal seed, and its tables show every value."""
 
+from io import StringIO
+
 import pytest
 
+from feedbench.bench.commands.study import _Progress
+from feedbench.bench.report.terminal import Terminal
+from feedbench.bench.study.messages import Skipped, Starting
 from feedbench.bench.study.report import make_report
 from feedbench.bench.study.run import RUNS
 from feedbench.bench.study.study import Study, StudyRun, make_runs
 from feedbench.bench.study.table import parts
+from feedbench.bench.trials.protocol import Failed
 
 # Number of correct test images, of 10, by optimizer and seed; adam's third run is missing.
 CORRECT = {('"sgd"', 0): 9, ('"sgd"', 1): 8, ('"sgd"', 2): 9, ('"adam"', 0): 4, ('"adam"', 1): 2}
@@ -80,3 +86,21 @@ def test_a_single_test_image_has_no_interval(folder, runs):
         path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
     (sentence,) = make_report(folder, runs).text
     assert sentence.endswith("+0.0% in one image: cannot tell; use more test images")
+
+
+def test_the_reason_of_a_failure_that_was_just_printed_is_not_repeated(folder, runs, printed):
+    report = make_report(folder, runs)
+    (name,) = report.failed
+    text = printed(*parts(report, [name]))
+    assert "out of memory" not in text
+    assert f"1 training failed, as said above: {name}" in text
+
+
+def test_progress_notes_which_failures_it_has_printed(runs):
+    output = StringIO()
+    progress = _Progress(Terminal(file=output, width=200), 2)
+    progress(runs[0], Starting(resumed=False))
+    progress(runs[0], Failed(reason="out of memory"))
+    progress(runs[1], Skipped())
+    assert "[1/2]   failed: out of memory" in output.getvalue()
+    assert progress.failed == [runs[0].name]

@@ -32,7 +32,9 @@ PREDICTED = Estimate(value=210, low=200, high=220)
 
 def test_a_pipe_gets_a_line_per_epoch_and_nothing_per_step():
     output = io.StringIO()
-    with train_progress(Terminal(file=output, width=200), 400, 3, lambda: True) as callbacks:
+    with train_progress(
+        Terminal(file=output, width=200), 400, 3, lambda: True, lambda position: None
+    ) as callbacks:
         callbacks.on_start(Position())
         callbacks.on_step(Step(8, 0.01, {}))
         callbacks.on_epoch(EPOCH)
@@ -44,8 +46,9 @@ def test_a_pipe_gets_a_line_per_epoch_and_nothing_per_step():
 def test_a_line_names_the_predicted_rate():
     output = io.StringIO()
     with train_progress(
-        Terminal(file=output, width=200), 400, 2, lambda: True, PREDICTED
+        Terminal(file=output, width=200), 400, 2, lambda: True, lambda position: PREDICTED
     ) as callbacks:
+        callbacks.on_start(Position())
         callbacks.on_epoch(EPOCH)
     assert ", 200 images/s (predicted 210), 25%" in output.getvalue()
     assert "left" not in output.getvalue()
@@ -55,7 +58,9 @@ def test_a_line_names_the_predicted_rate():
 def test_a_terminal_also_shows_what_happens_now(open_terminal, monkeypatch, columns, rows):
     monkeypatch.setattr(progress, "_WINDOW_S", 0.0)
     terminal = open_terminal(columns, rows)
-    with train_progress(terminal.console(), 400, 3, lambda: False, PREDICTED) as callbacks:
+    with train_progress(
+        terminal.console(), 400, 3, lambda: False, lambda position: PREDICTED
+    ) as callbacks:
         callbacks.on_start(Position(images=400))
         callbacks.on_step(Step(8, 0.0, {"loss": 1.5, "accuracy": 0.75}))
         screen = terminal.wait_for("loss 1.500, accuracy 75.0%")
@@ -73,7 +78,9 @@ def test_a_terminal_also_shows_what_happens_now(open_terminal, monkeypatch, colu
 
 def test_a_complete_epoch_is_validated(open_terminal):
     terminal = open_terminal(80, 24)
-    with train_progress(terminal.console(), 8, 1, lambda: False) as callbacks:
+    with train_progress(
+        terminal.console(), 8, 1, lambda: False, lambda position: None
+    ) as callbacks:
         callbacks.on_start(Position())
         callbacks.on_step(Step(8, 0.0, {}))
         screen = terminal.wait_for("validating")
@@ -83,7 +90,9 @@ def test_a_complete_epoch_is_validated(open_terminal):
 
 def test_after_the_last_epoch_the_model_is_tested(open_terminal):
     terminal = open_terminal(80, 24)
-    with train_progress(terminal.console(), 400, 2, lambda: False) as callbacks:
+    with train_progress(
+        terminal.console(), 400, 2, lambda: False, lambda position: None
+    ) as callbacks:
         callbacks.on_start(Position())
         callbacks.on_epoch(EPOCH)
         screen = terminal.wait_for("now   testing and saving the model")

@@ -9,7 +9,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.trials import feasibility
 from feedbench.bench.trials.feasibility import check_feasible, may_be_large
 from feedbench.loaders import BatchSpec, scan
-from feedbench.trainer import Recipe
+from feedbench.trainer import Recipe, TrainerError
 from feedbench.trainer.errors import RecipeError
 
 
@@ -51,6 +51,21 @@ def test_a_compiled_step_that_moves_pixels_is_refused(rows):
     check(False, on_device=["rotation"])
     with pytest.raises(RecipeError, match="jit_compile: XLA cannot compile rotation"):
         check(True, on_device=["rotation"])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "side", "message"),
+    [
+        ({"network": "ResNet50", "alpha": 0.5}, 32, "alpha: ResNet50 has none, got 0.5"),
+        ({"network": "Xception"}, 70, "image_size: Xception takes images of at least 71 px"),
+        ({"network": "EfficientNetB0"}, 32, "EfficientNetB0 has its own value range"),
+    ],
+)
+def test_a_recipe_that_every_trial_would_refuse_is_refused(rows, recipe, side, message):
+    spec = BatchSpec(batch_size=8, image_size=side)
+    check_feasible(spec, rows, ["turbo"], Recipe())
+    with pytest.raises(TrainerError, match=message):
+        check_feasible(spec, rows, ["turbo"], Recipe(**recipe))
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_a_slower_trial_is_stopped_and_the_run_ends_when_it_is_decided(manifest,
     assert first.stopped == Stopped(rounds=2)
     assert second.stopped == Stopped(rounds=1, slower_than="synthetic")
     assert first.judged_after == second.judged_after == [1, 2, 6]
+    assert first.rounds == second.rounds == 6
     assert (first.chosen_before, len(first.warm_ups)) == (2, 1)
     assert [event.index for event in events if event.kind == "stopped"] == [1, 0]
     assert (events[-1].done, events[-1].blocks) == (9, 9)

@@ -93,6 +93,7 @@ def test_the_command_that_resumes_is_on_a_line_of_its_own(record, printed):
     unfinished = record.model_copy(update={"finished": False, "resume": command})
     last = printed(*parts(unfinished), width=80).splitlines()[-1]
     assert last == f"To resume the search: {command}"
+    assert command not in printed(*parts(unfinished, names_resume=False), width=80)
 
 
 def test_the_combinations_are_those_of_the_machine_of_the_search(record):

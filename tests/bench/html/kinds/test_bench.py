@@ -215,6 +215,12 @@ def test_suite_of_a_bench_that_ended_early_plans_as_many_rounds(measured):
     assert timing == {"blocks": 2, "early_stopping": False}
 
 
+def test_suite_of_an_interrupted_bench_plans_as_many_rounds_as_were_asked_for(measured):
+    kept = [measured("turbo", FAST[:1], rounds=7), measured("keras_pil", [], rounds=7)]
+    timing = tomllib.loads(suite_text(kept))["timing"]
+    assert timing == {"blocks": 7, "early_stopping": False}
+
+
 def test_an_early_end_and_who_was_stopped_before_are_said(page, measured):
     looks = {"judged_after": [4, 15]}
     out = Stopped(rounds=4, slower_than="turbo")
