@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from feedbench.bench.quantities import quantity
 from feedbench.bench.report.document import RATE, Column, TableData, only_csv, words
 from feedbench.bench.report.table import sizes
 from feedbench.loaders import printable
@@ -60,5 +61,5 @@ def _dropped_text(worker: Worker) -> str:
 def machine(worker: Worker) -> str:
     """Return the machine of a worker, such as `2 cores of AMD EPYC`, with its GPUs."""
     facts = worker["machine"]
-    parts = [f"{facts['cores']} cores of {facts['processor']}", *facts["gpus"]]
+    parts = [f"{quantity(facts['cores'], 'core')} of {facts['processor']}", *facts["gpus"]]
     return printable(", ".join(parts))

@@ -13,6 +13,7 @@ from feedbench.bench.training.outcome import together, together_sentence
 from feedbench.bench.training.part import trained_since
 from feedbench.bench.training.shape import fault
 from feedbench.bench.training.table import parts
+from feedbench.bench.training.workers_table import machine
 from feedbench.trainer import Epoch, Position
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "clothing-training" / "tuned"
@@ -52,6 +53,11 @@ def test_every_worker_has_a_row_of_its_own(result, printed):
         assert figure in other
     size = result["spec"]["batch_size"]
     assert f"Trained on 2 workers, each with {size // 2} of the {size} images of a batch." in text
+
+
+def test_a_machine_with_one_core_has_one_core():
+    facts = {"processor": "EPYC", "cores": 1, "gpus": []}
+    assert machine(worker(0, machine=facts)) == "1 core of EPYC"
 
 
 def test_the_table_fits_into_80_columns(result, printed):
