@@ -40,6 +40,12 @@ def open_stream(request: Request, settings: Ffcv) -> Stream:
     if request.spec.resize == "pad":
         raise SpecError("ffcv cannot pad; set resize to stretch or crop, or use another loader")
     with importing("ffcv", PACKAGE):
+        from numba import config
+
+        if config.NUMBA_NUM_THREADS == 1:
+            # Nothing is done in parallel then, and TBB, which FFCV starts as it is imported, would
+            # wait forever as a process ends that has written the file by others.
+            config.THREADING_LAYER = "workqueue"
         import ffcv.loader  # noqa: F401
     about = about_of(request.manifest, request.spec, settings)
     beton = opened(Path(str(settings.pack_dir)), about, request.manifest, request.spec)

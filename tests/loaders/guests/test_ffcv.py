@@ -56,6 +56,25 @@ def images_of(name, manifest, spec, settings=None, **options):
     return rows.tolist(), np.concatenate([images for images, _ in batches]).astype(np.float32)
 
 
+_ON_ONE_CORE = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+manifest = scan(sys.argv[1], validation=0, test=0)
+settings = {"pack_dir": sys.argv[2]}
+with open_loader("ffcv", manifest, BatchSpec(batch_size=8), settings, epochs=1) as stream:
+    print(sum(len(batch.rows) for batch in stream))
+"""
+
+
+def test_a_program_that_writes_and_reads_the_file_on_one_core_ends(class_folder, tmp_path):
+    command = [sys.executable, "-c", _ON_ONE_CORE, str(class_folder), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    images = len(scan(class_folder, validation=0, test=0))
+    assert (done.returncode, done.stdout) == (0, f"{images}\n"), done.stderr
+
+
 def test_a_file_that_is_not_whole_is_named(manifest, tmp_path):
     settings = {"pack_dir": str(tmp_path)}
     open_loader("ffcv", manifest, SPEC, settings).close()
