@@ -10,6 +10,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from feedbench.bench.cluster.hosts import Cluster
 from feedbench.bench.cluster.meeting import meet
 from feedbench.bench.cluster.session import Session
@@ -20,13 +22,15 @@ from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.part import UsageMeter, trained_since, worker_record
 from feedbench.bench.training.setup import TrainingSetup
-from feedbench.loaders import ImageError, Stream
+from feedbench.bench.trials.cache_state import Files
+from feedbench.loaders import ImageError, Manifest, Stream
 from feedbench.trainer import TrainingStopped
 
 if TYPE_CHECKING:
     from feedbench.trainer import Epoch, Position, Replicas, TrainerBase
 
 _VERSIONS = ("feedbench", "tensorflow", "keras", "numpy")
+_SIZED = 1_000  # images whose sizes are compared
 _READY, _STATE, _DROPPED, _PART = "ready", "state", "dropped", "part"
 _STOPPED = "stopped; the chief has saved a checkpoint"
 
@@ -219,7 +223,7 @@ def joined(
     if cluster is None:
         yield Team(None, start, callbacks)
         return
-    facts = {**_facts(cluster, setup), **identity}
+    facts = {**_facts(cluster, setup), **identity, **_sizes(setup.train_images)}
     told = {"step": start.step, "dropped": [_fields(error) for error in start.dropped]}
     wires, given = meet(cluster, facts, told, callbacks.on_note, lambda: _poll(callbacks))
     given_start = Start(given["step"], tuple(ImageError(**one) for one in given["dropped"]))
@@ -284,3 +288,11 @@ def _facts(cluster: Cluster, setup: TrainingSetup) -> dict[str, Any]:
         "the number of training images": len(setup.train_images),
         "the list of classes": list(setup.manifest.classes),
     }
+
+
+def _sizes(images: Manifest) -> dict[str, int]:
+    """Return what tells copies of other images under the same names, without reading any."""
+    rows = np.arange(len(images))
+    if len(rows) > _SIZED:
+        rows = np.random.default_rng(0).choice(len(rows), _SIZED, replace=False)
+    return {f"the size of {len(rows):,} training images in bytes": Files(images).size(rows)}
