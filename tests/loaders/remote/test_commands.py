@@ -37,7 +37,7 @@ def test_few_objects_are_cold_in_every_block_however_far_a_loader_reads_ahead(
     )
     assert done.returncode == 0, done.stderr
     for block in blocks_of(out):
-        assert block["fetched_bytes"] == pytest.approx(block["consumed_bytes"], rel=0.5)
+        assert block["fetched_bytes"] >= 0.5 * block["consumed_bytes"]  # more, what is read ahead
     assert "not cold" not in (out / "summary.json").read_text()
     cached = [path for path in Path(environment["FEEDBENCH_CACHE"]).rglob("*") if path.is_file()]
     assert len(cached) >= 45  # as after a first epoch

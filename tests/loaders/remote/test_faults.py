@@ -162,6 +162,7 @@ def test_a_server_that_stays_away_is_one_line(source, proxy, monkeypatch):
     [
         ("http://127.0.0.1:1/hidden", "the server cannot be reached, after 1 attempts"),
         ("127.0.0.1:1/hidden", "the endpoint is no URL; set AWS_ENDPOINT_URL"),
+        ("http://user:hidden@{}", "the endpoint must not hold credentials; set AWS_PROFILE"),
         ("https://{}/hidden", "the server speaks no https, or its certificate"),
         ("http://{full}/hidden", "the server cannot be reached, after 1 attempts"),
     ],
