@@ -46,8 +46,11 @@ _CREDENTIALS = (
     "FSSPEC_S3_ANON=true"
 )
 _REFUSED = f"the server refuses the credentials; {_CREDENTIALS}"
-_ENDPOINT = "the endpoint is no URL; set AWS_ENDPOINT_URL to one such as https://HOST:PORT"
-_HOLDS_CREDENTIALS = f"the endpoint must not hold credentials; {_CREDENTIALS}"
+_ENDPOINTS = {  # by what a ValueError of botocore or aiohttp has
+    "Invalid endpoint": "the endpoint is no URL; set AWS_ENDPOINT_URL to one such as "
+    "https://HOST:PORT",
+    "credentials encoded in URL": f"the endpoint must not hold credentials; {_CREDENTIALS}",
+}
 _NOT_SECURE = (
     "the server speaks no https, or its certificate is not trusted; check AWS_ENDPOINT_URL"
 )
@@ -220,10 +223,9 @@ def _as_system_error(error: Exception) -> OSError:
         return error
     if isinstance(error, _Cut):
         return silent() if isinstance(error.cause, TimeoutError) else cut()
-    if str(error).startswith("Invalid endpoint"):  # a ValueError of botocore
-        return OSError(errno.EINVAL, _ENDPOINT)
-    if "credentials encoded in URL" in str(error):  # a ValueError of aiohttp
-        return OSError(errno.EINVAL, _HOLDS_CREDENTIALS)
+    for text, reason in _ENDPOINTS.items():
+        if text in str(error):
+            return OSError(errno.EINVAL, reason)
     if isinstance(error, botocore.ClientError):
         return _refusal(str(error.response.get("Error", {}).get("Code", "")))
     for kinds, known in (
