@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -71,7 +72,8 @@ class _Slot:
         if not self.waiting:
             self.since = monotonic()
         self.waiting.append(group)
-        self.socket.send(files_as_bytes(group))
+        with suppress(ConnectionRefusedError):  # the processes have ended: their control says why
+            self.socket.send(files_as_bytes(group))
 
 
 class _Pool:

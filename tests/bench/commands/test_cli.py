@@ -116,7 +116,6 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["benhc", "{photos}"], "no such command 'benhc'; did you mean 'bench'? See feedbench --"),
         (["--quiet"], "no such option: --quiet; see feedbench --help\n"),
         (["scan", "https://photos/a"], "https: no such folder or file, and addresses of images be"),
-        (["scan", "S3://photos/a"], "S3: no such folder or file, and addresses of images begin w"),
         (["bench", "{photos}", "--cache-state", "hot"], "'warm', 'cold'"),
         (
             ["bench", "{photos}", "--value-range", "5"],

@@ -82,7 +82,8 @@ def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, n
             f"best.toml; {hint}"
         )
         assert "Records: " not in printed
-    assert bench.returncode == code
+    # A second Ctrl-C after the last line ends the process by the signal: 130 in a shell, too.
+    assert bench.returncode in ([code] if len(numbers) == 1 else [code, -signal.SIGINT])
     assert timed_blocks(out) >= 2
     assert (out / "best.toml").exists()
 

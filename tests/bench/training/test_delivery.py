@@ -14,7 +14,7 @@ def test_bytes_and_losses_of_a_service_are_recorded_and_said():
     stream = Stream(
         iter(()),
         traffic=lambda: Traffic(received=3_000_000, sent=2_000),
-        losses=lambda: Losses(4, 1, ("worker process 7 ended with SIGKILL",)),
+        losses=lambda: Losses(4, 1, ("worker process 7 ended with SIGKILL",), 2),
     )
     record = {"loader": "tf_data_service", **delivery_record(stream, EPOCHS, 1)}
     assert record["network"]["images"] == 200
@@ -22,6 +22,8 @@ def test_bytes_and_losses_of_a_service_are_recorded_and_said():
         "Network, per image: 15.0 kB received, 10 bytes sent.",
         "tf_data_service: batches that were lost and requested again: 4.",
         "tf_data_service: batches that came twice and were used once: 1.",
+        "tf_data_service: images that the workers could not read, and that were decoded on this "
+        "machine: 2.",
         "tf_data_service: worker process 7 ended with SIGKILL.",
     ]
 

@@ -256,7 +256,7 @@ def test_a_refused_training_leaves_no_folder(monkeypatch, capsys, tmp_path, tiny
     arguments = [tiny_photos, "--recipe", recipe, *OPTIONS, "--out", out]
     for _ in range(2):
         assert call(monkeypatch, "train", *arguments) == 2
-        assert "71x71" in capsys.readouterr().err
+        assert "at least 71 px" in capsys.readouterr().err
         assert not out.exists()
 
 
