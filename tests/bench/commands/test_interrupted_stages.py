@@ -172,7 +172,10 @@ def test_a_training_that_is_interrupted_while_it_is_saved_can_be_resumed(interru
     ("stage", "said"),
     [
         ("feedbench.bench.trials.timer:tree_usage", "interrupted before a block was timed"),
-        ("feedbench.bench.tune.tune:choice_of", "interrupted before configurations could be compared"),
+        (
+            "feedbench.bench.tune.tune:choice_of",
+            "interrupted before configurations could be compared",
+        ),
     ],
     ids=["before the first block", "before a second one"],
 )
