@@ -407,7 +407,9 @@ def test_a_budget_that_is_too_short_is_said_to_be(small_search):
     assert "turbo looks fastest, but the budget was too short to compare" in output
     assert f"feedbench tune --resume {out} " in output
     assert " --budget 1m\n" in output
-    assert "predicted" not in tomllib.loads((out / "best.toml").read_text())
+    rate = json.loads((out / "tune.json").read_text())["images_per_second"]
+    best = tomllib.loads((out / "best.toml").read_text())
+    assert ("predicted" in best) == (rate is not None)  # a fast machine still times some blocks
 
 
 def test_a_budget_in_which_nothing_can_be_timed_is_refused_before_anything_starts(
