@@ -29,13 +29,13 @@ class Finding(BaseModel):
         setting: name of the setting in which the two differ, `TOGETHER` if it is several, None if
             they are different loaders.
         outcome: "tie" if at least 3 pairs do not show which is faster, "cannot tell" with fewer, or
-            if there was no time to tell.
+            if there was no time to tell, or if it looked faster and was not compared again.
             In tune.json "faster" means that fresh blocks confirmed it; what a race itself finds is
             unconfirmed.
         pairs: number of rounds in which both were timed.
         ratio: rate of `choice` divided by the rate of `against`, from paired blocks; of one that
             looked faster, only from the blocks that were to confirm it.
-        reason: why it failed or was refused.
+        reason: why it failed, was refused, or was not compared further.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -44,6 +44,7 @@ FIRST_ROUNDS = 2  # choose the default that the others are compared with; no res
 MEASURED_ROUNDS = 6  # whose blocks give the rate of the best; it was chosen by others
 LEAST_MEASURED_ROUNDS = 3  # for which time is kept
 UNCONFIRMED = "it looked faster; the budget was too short to confirm it"
+NOT_FASTEST = "it looked faster, but less than another; only that one was compared again"
 _RAN: tuple[Outcome, ...] = ("slower", "tie", "cannot tell")
 
 
@@ -123,7 +124,7 @@ class Search:
         while self._best is not None:
             try:
                 self._improve(self._best, running)
-                self._is_compared = True
+                self._is_compared |= all(one.reason != TOO_SHORT for one in self.findings)
                 return
             except _NoTime:
                 return
@@ -210,7 +211,7 @@ class Search:
             self._races.run(race, "the loaders" if setting is None else setting)
             confirmed = self._confirmed(race, setting)
         except DeadlinePassed:
-            for choice in race.running:
+            for choice in () if race.is_over else race.running:
                 race.settle(choice, "cannot tell", TOO_SHORT)
             if race.is_judged:
                 self._conclude(race, confirmed, setting)
@@ -244,14 +245,16 @@ class Search:
     def _conclude(self, race: Race, confirmed: Finding | None, setting: str | None) -> None:
         """Report the results of a race; its candidate wins if new blocks have confirmed it."""
         findings, candidate = race.findings(setting), race.candidate()
-        if candidate is not None:
-            place = race.challengers.index(candidate)
-            findings[place] = confirmed or findings[place].model_copy(
-                update={"outcome": "cannot tell", "reason": UNCONFIRMED}
-            )
-            if confirmed and confirmed.outcome == "faster":
-                self._choose(candidate)
-        self._is_compared = True
+        reason = NOT_FASTEST if confirmed else UNCONFIRMED
+        for place, finding in enumerate(findings):
+            if finding.choice == candidate and confirmed:
+                findings[place] = confirmed
+            elif finding.choice == candidate or finding.outcome == "faster":
+                update = {"outcome": "cannot tell", "reason": reason}
+                findings[place] = finding.model_copy(update=update)
+        if candidate is not None and confirmed and confirmed.outcome == "faster":
+            self._choose(candidate)
+        self._is_compared |= race.is_judged or all(one.reason != TOO_SHORT for one in findings)
         for finding in findings:
             self._report(finding)
 

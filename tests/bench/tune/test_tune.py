@@ -214,6 +214,21 @@ def test_a_short_budget_compares_the_two_fastest(search, monkeypatch):
     assert 16 <= FakeBench.now <= 20
 
 
+def test_a_race_that_was_left_before_it_was_judged_has_compared_nothing(search):
+    calls = []
+
+    def rule(choice):
+        calls.append(choice)
+        is_killed = choice == TURBO and calls.count(TURBO) == 3
+        return "killed" if is_killed else (2000.0 if choice == TURBO else 1000.0)
+
+    record, _ = search(rule, seconds=11)
+    (finding,) = record.findings
+    assert (finding.choice, finding.pairs, finding.reason) == (PIL, 0, TOO_SHORT)
+    assert (record.best, record.compared) == (TURBO, False)
+    assert "looks fastest, but the budget was too short to compare" in verdict(record)
+
+
 def test_what_looked_faster_without_time_to_confirm_it_is_named(search):
     def rule(choice):
         return 4000.0 if choice.settings.get("cache") == "decoded" else 1000.0
