@@ -80,6 +80,7 @@ class Race:
         best: what the challengers are compared with.
         challengers: all that started.
         running: those that are not settled yet.
+        confirms: whether it ends as soon as the challenger is not ahead.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Race:
         self.running = list(challengers)
         self._judged_after = judged_after
         self._error_rate = error_rate / len(judged_after)
-        self._confirms = confirms
+        self.confirms = confirms
         self._rates: dict[str, dict[int, float]] = {
             str(choice): {} for choice in (best, *challengers)
         }
@@ -145,7 +146,7 @@ class Race:
                 self.settle(choice, "slower")
             elif reason:
                 self.settle(choice, "refused", reason)
-            elif _is_same(comparison.ratio) or (self._confirms and not _is_ahead(comparison)):
+            elif _is_same(comparison.ratio) or (self.confirms and not _is_ahead(comparison)):
                 self.settle(choice, "tie")
             elif comparison.outcome == "faster":
                 self.settle(choice, "faster")

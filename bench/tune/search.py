@@ -42,7 +42,6 @@ from feedbench.loaders import find_loader
 
 FIRST_ROUNDS = 2  # choose the default that the others are compared with; no result rests on them
 MEASURED_ROUNDS = 6  # whose blocks give the rate of the best; it was chosen by others
-LEAST_MEASURED_ROUNDS = 3  # for which time is kept
 UNCONFIRMED = "it looked faster; the budget was too short to confirm it"
 NOT_FASTEST = "it looked faster, but less than another; only that one was compared again"
 _RAN: tuple[Outcome, ...] = ("slower", "tie", "cannot tell")
@@ -67,7 +66,7 @@ class Search:
         refusal: Callable[[Choice], str],
         on_finding: Callable[[Finding], None],
         on_round: Callable[[Standing], None],
-        fits: Callable[[Sequence[Choice], int], bool] = lambda choices, rounds: True,
+        fits: Callable[[Sequence[Choice], int, Choice | None], bool] = lambda *_: True,
         *,
         reads_objects: bool = False,
     ) -> None:
@@ -79,7 +78,8 @@ class Search:
             refusal: returns why a configuration must not win; empty if it may.
             on_finding: called with each result.
             on_round: called before each round.
-            fits: returns whether there is time for so many rounds of some configurations.
+            fits: returns whether there is time for so many rounds of some configurations, and to
+                measure another after that in a new process, unless it is None.
             reads_objects: whether the images lie in object storage.
         """
         self.findings: list[Finding] = []
@@ -231,8 +231,8 @@ class Search:
         candidate = race.candidate()
         if candidate is None:
             return None
-        needed = CONFIRMATION_JUDGED_AFTER[0] + LEAST_MEASURED_ROUNDS
-        if not self._races.has_time_for([race.best, candidate], needed):
+        rounds = CONFIRMATION_JUDGED_AFTER[0]
+        if not self._races.has_time_for([race.best, candidate], rounds, candidate):
             return None
         self._confirmations += 1
         rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))

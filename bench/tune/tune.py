@@ -23,6 +23,7 @@ from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials_file import write_trials
 from feedbench.bench.tune.costs import Costs
 from feedbench.bench.tune.race import Finding, Standing
+from feedbench.bench.tune.races import LEAST_MEASURED_ROUNDS
 from feedbench.bench.tune.record import (
     TUNE,
     EarlierSearch,
@@ -176,7 +177,7 @@ class Tune:
         self._bench.deadline = self._deadline()
         begin, new = monotonic(), self._without_process(choices)
         self._bench.start_together([self._trial_of(choice) for choice in choices])
-        self._costs.started(len(new), monotonic() - begin)
+        self._costs.started(new, monotonic() - begin)
         self._started.update(map(str, new))
 
     def _time_block(self, choice: Choice, round_index: int) -> float | str:
@@ -217,9 +218,11 @@ class Tune:
             return inf
         return self._budget.begin + self._budget.seconds
 
-    def _fits(self, choices: Sequence[Choice], rounds: int) -> bool:
-        """Whether there is time for so many rounds."""
+    def _fits(self, choices: Sequence[Choice], rounds: int, then: Choice | None) -> bool:
+        """Whether there is time for so many rounds, and to measure another in a new process."""
         needed_s = self._costs.foreseen_s(choices, rounds, self._without_process(choices))
+        if then is not None:
+            needed_s += self._costs.foreseen_s([then], LEAST_MEASURED_ROUNDS, [then])
         return monotonic() + needed_s <= self._deadline()
 
     def _without_process(self, choices: Sequence[Choice]) -> list[Choice]:

@@ -21,9 +21,9 @@ from feedbench.bench.record import Block, Conditions, Trial
 from feedbench.bench.trials.bench import DeadlinePassed
 from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune import tune
-from feedbench.bench.tune.races import TOO_SHORT
+from feedbench.bench.tune.races import LEAST_MEASURED_ROUNDS, TOO_SHORT
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
-from feedbench.bench.tune.search import LEAST_MEASURED_ROUNDS, UNCONFIRMED, Search
+from feedbench.bench.tune.search import UNCONFIRMED, Search
 from feedbench.bench.tune.space import grid_size
 from feedbench.bench.tune.table import verdict
 from feedbench.bench.tune.tune import Budget, Callbacks, Tune, pixel_refusal
@@ -39,11 +39,13 @@ class FakeBench:
 
     rule = staticmethod(lambda choice: 2000.0 if choice.loader == "turbo" else 1000.0)
     seconds = staticmethod(lambda loader: 1)
+    warm_up_s = staticmethod(lambda choice: 0)
     now = 0.0
 
     def __init__(self, plan, manifest, folder, on_event):
         self.conditions = Conditions(rows="rows", machine={}, versions={})
         self.trials, self.deadline, self.ended = [], float("inf"), []
+        self.running = set()
 
     def add(self, choice):
         trial = Trial(
@@ -55,7 +57,7 @@ class FakeBench:
         return len(self.trials) - 1
 
     def time_block(self, index, round_index):
-        trial = self.trials[index]
+        trial = self._warmed_up(index)
         FakeBench.now += self.seconds(trial.loader)
         if FakeBench.now > self.deadline:
             raise DeadlinePassed
@@ -68,10 +70,21 @@ class FakeBench:
             update = {"blocks": [*trial.blocks, block]}
         self.trials[index] = trial.model_copy(update=update)
 
+    def _warmed_up(self, index):
+        trial = self.trials[index]
+        seconds = self.warm_up_s(Choice(loader=trial.loader, settings=trial.settings))
+        if seconds and index not in self.running:
+            FakeBench.now += seconds
+            again = trial.warm_ups[0].model_copy(update={"seconds": seconds})
+            self.trials[index] = trial.model_copy(update={"warm_ups": [*trial.warm_ups, again]})
+        self.running.add(index)
+        return self.trials[index]
+
     def start_together(self, indices):
         assert self.trials
 
     def end(self, index):
+        self.running.discard(index)
         self.ended.append(index)
 
     def close(self):
@@ -227,6 +240,20 @@ def test_a_race_that_was_left_before_it_was_judged_has_compared_nothing(search):
     assert (finding.choice, finding.pairs, finding.reason) == (PIL, 0, TOO_SHORT)
     assert (record.best, record.compared) == (TURBO, False)
     assert "looks fastest, but the budget was too short to compare" in verdict(record)
+
+
+@pytest.mark.parametrize("seconds", range(60, 84, 2))
+def test_time_is_kept_to_start_the_winner_again_and_measure_it(search, monkeypatch, seconds):
+    monkeypatch.setattr(FakeBench, "warm_up_s", staticmethod(lambda choice: 10))
+    record, running = search(
+        lambda choice: 4000.0 if choice.settings.get("cache") == "decoded" else 1000.0,
+        seconds=seconds,
+        loaders=(TURBO,),
+    )
+    assert FakeBench.now <= seconds
+    assert record.compared
+    assert len(running._measured()) >= LEAST_MEASURED_ROUNDS
+    assert record.images_per_second.value == pytest.approx(FakeBench.rule(record.best), rel=0.03)
 
 
 def test_what_looked_faster_without_time_to_confirm_it_is_named(search):
