@@ -157,9 +157,10 @@ class Search:
         """Choose the default that looks fastest; return all that run."""
         running, failed = list(defaults), list[tuple[Choice, str]]()
         for number in range(FIRST_ROUNDS):
-            if not running or (
-                number and not self._races.has_time_for(running, 1 + JUDGED_AFTER[0])
-            ):
+            if not running:
+                break
+            if number and not self._has_time_to_choose(running):
+                self._rounds.skip()
                 break
             left = FIRST_ROUNDS - number
             standing = Standing("the loaders' first settings", None, (*running,), left)
@@ -178,6 +179,12 @@ class Search:
         for choice in running if not able else ():
             self._report_without_pairs(choice, reference, "refused", self._refusal(choice))
         return running
+
+    def _has_time_to_choose(self, running: Sequence[Choice]) -> bool:
+        """Whether there is time for another round before the race, or an earlier search had it."""
+        if self._rounds.was_skipped:
+            return False
+        return self._races.has_time_for(running, 1 + JUDGED_AFTER[0])
 
     def _improve(self, best: Choice, defaults: Sequence[Choice]) -> None:
         """Race against the other defaults, then over settings."""

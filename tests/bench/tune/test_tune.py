@@ -319,6 +319,16 @@ def test_a_resumed_search_takes_the_same_decisions(search, tmp_path, seconds):
     assert resumed.combinations == grid_size(resumed.loaders)
 
 
+@pytest.mark.parametrize("seconds", [9, 10, 13, 20])
+def test_a_search_that_is_resumed_with_too_little_time_keeps_its_results(search, tmp_path, seconds):
+    """If there was time for a single round before the race, its first is not taken for another."""
+    first, _ = search(seconds=seconds)
+    assert {one.outcome for one in first.findings} >= {"slower"}
+    resumed, _ = search(seconds=0.1, earlier=earlier(tmp_path))
+    assert (resumed.findings, resumed.best) == (first.findings, first.best)
+    assert resumed.compared
+
+
 def test_memory_beyond_the_limit_refuses_a_configuration_also_after_a_resume(search, tmp_path):
     record, _ = search()
     trials = [
