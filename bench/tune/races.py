@@ -77,12 +77,25 @@ class Races:
         """Leave out what looks slowest until there is time to judge the others, if any are left."""
         while not race.is_over:
             then = race.running[0] if race.confirms else None
-            if self.has_time_for([race.best, *race.running], race.rounds_to_judgement, then):
+            choices = [race.best, *race.running]
+            if not self._were_fewer(race) and self.has_time_for(
+                choices, race.rounds_to_judgement, then
+            ):
                 return True
             slowest = min(reversed(race.running), key=self.mean_rate)
             race.settle(slowest, "cannot tell", TOO_SHORT)
             self._end(slowest)
         return False
+
+    def _were_fewer(self, race: Race) -> bool:
+        """Whether an earlier search went on without some; they are tried again at the end."""
+        if self._rounds.is_recorded([race.best, *race.running]):
+            return False
+        fastest_first = sorted(race.running, key=self.mean_rate, reverse=True)
+        return any(
+            self._rounds.has_rounds_of([race.best, *fastest_first[:count]])
+            for count in range(1, len(fastest_first))
+        )
 
     def has_time_for(
         self, choices: Sequence[Choice], rounds: int, then: Choice | None = None

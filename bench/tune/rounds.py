@@ -59,6 +59,12 @@ class Rounds:
         """Whether an earlier search has timed the next round of these choices."""
         return self._recorded(choices) is not None
 
+    def has_rounds_of(self, choices: Sequence[Choice]) -> bool:
+        """Whether an earlier search has timed more than one of the rounds to come, without cut."""
+        names = {str(choice) for choice in choices}
+        later = (self._earlier[index] for index in self._earlier if index >= self.next_index)
+        return sum(names <= results.keys() for results in later) > 1
+
     def skip(self) -> None:
         """Leave out a round; the gap in the record says so when the search is repeated."""
         self.next_index += 1

@@ -5,6 +5,7 @@
    usually gain most come first.
 3. Settings that tied but looked faster race together, since small gains add up.
 4. The winner's settings are tried on the other loaders.
+5. What was left out of a race for lack of time is tried again, if there is time now.
 
 Where there is no time to judge a whole race, what looks slowest is left out, so that a short budget
 compares at least the two fastest loaders.
@@ -37,7 +38,13 @@ from feedbench.bench.tune.race import (
 )
 from feedbench.bench.tune.races import TOO_SHORT, BestLost, Races
 from feedbench.bench.tune.rounds import Rounds
-from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
+from feedbench.bench.tune.space import (
+    TOGETHER,
+    alternatives,
+    combine_ties,
+    transfer_settings,
+    with_setting,
+)
 from feedbench.loaders import find_loader
 
 FIRST_ROUNDS = 2  # choose the default that the others are compared with; no result rests on them
@@ -193,7 +200,17 @@ class Search:
         others = [choice for choice in defaults if choice.loader != best.loader]
         new_best = self._race(best, transfer_settings(best, others), None)
         if new_best.loader != best.loader:
-            self._try_settings(new_best)
+            new_best = self._try_settings(new_best)
+        self._try_left_out(new_best)
+
+    def _try_left_out(self, best: Choice) -> None:
+        """Try what was left out for lack of time, with the present best, if there is time now."""
+        left_out: dict[str | None, list[Choice]] = {}
+        for one in self.findings:
+            if one.reason == TOO_SHORT and one.setting != TOGETHER:
+                left_out.setdefault(one.setting, []).append(one.choice)
+        for setting, choices in left_out.items():
+            best = self._race(best, with_setting(best, choices, setting), setting)
 
     def _try_settings(self, best: Choice) -> Choice:
         """Try the values of every setting, then all that tied together; return the new best."""
@@ -300,7 +317,8 @@ class Search:
 
     def _is_new(self, choice: Choice, best: Choice) -> bool:
         """Whether a comparison of two configurations is possible and was not made."""
-        pairs = [(finding.choice, finding.against) for finding in self.findings]
+        known = (finding for finding in self.findings if finding.reason != TOO_SHORT)
+        pairs = [(finding.choice, finding.against) for finding in known]
         return not self._races.failed(choice) and (choice, best) not in pairs
 
     def _choose(self, choice: Choice) -> None:
@@ -315,5 +333,9 @@ class Search:
         self._report(finding)
 
     def _report(self, finding: Finding) -> None:
+        """Report a result; it replaces what was left out of an earlier race for lack of time."""
+        self.findings = [
+            one for one in self.findings if one.reason != TOO_SHORT or one.choice != finding.choice
+        ]
         self.findings.append(finding)
         self._on_finding(finding)

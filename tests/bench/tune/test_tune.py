@@ -329,6 +329,29 @@ def test_a_search_that_is_resumed_with_too_little_time_keeps_its_results(search,
     assert resumed.compared
 
 
+@pytest.mark.parametrize("seconds", [62, 66, 70])
+def test_a_resumed_search_keeps_what_it_had_found_without_the_slowest_loader(
+    search, tmp_path, monkeypatch, seconds
+):
+    """Time that would be enough for all loaders is not spent on the first race again."""
+    loaders = (PIL, Choice(loader="tf_data"), TURBO)
+    rates = {"keras_pil": 100.0, "tf_data": 800.0, "turbo": 1000.0}
+    took = {"keras_pil": 14, "tf_data": 2, "turbo": 1}
+    monkeypatch.setattr(FakeBench, "seconds", staticmethod(took.get))
+
+    def rule(choice):
+        return rates[choice.loader] * (2 if choice.settings.get("cache") == "decoded" else 1)
+
+    first, _ = search(rule, seconds=seconds, loaders=loaders)
+    assert PIL in [one.choice for one in first.findings if one.reason == TOO_SHORT]
+    again, _ = search(rule, seconds=seconds, loaders=loaders, earlier=earlier(tmp_path))
+    assert rule(again.best) >= rule(first.best) == 2000
+    whole, _ = search(rule, loaders=loaders, earlier=earlier(tmp_path))
+    assert whole.finished
+    assert (PIL, "slower") in [(one.choice, one.outcome) for one in whole.findings]
+    assert TOO_SHORT not in {one.reason for one in whole.findings}
+
+
 def test_memory_beyond_the_limit_refuses_a_configuration_also_after_a_resume(search, tmp_path):
     record, _ = search()
     trials = [
