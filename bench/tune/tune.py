@@ -213,10 +213,14 @@ class Tune:
         return self._trial_index[name]
 
     def _deadline(self) -> float:
-        """Return when a block must end; the first may take longer, since it is the least result."""
-        if not any(trial.blocks for trial in self._trials()):
-            return inf
-        return self._budget.begin + self._budget.seconds
+        """Return when a block must end; the first may take longer, since it is the least result.
+
+        If it fails after the end of the budget, no other is begun.
+        """
+        end = self._budget.begin + self._budget.seconds
+        trials = self._trials()
+        has_failed_late = monotonic() >= end and any(trial.error for trial in trials)
+        return end if has_failed_late or any(trial.blocks for trial in trials) else inf
 
     def _fits(self, choices: Sequence[Choice], rounds: int, then: Choice | None) -> bool:
         """Whether there is time for so many rounds, and to measure another in a new process."""

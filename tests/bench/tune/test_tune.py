@@ -281,6 +281,16 @@ def test_what_failed_or_must_not_win_is_not_recommended_for_lack_of_time(search)
     assert record.best is None
 
 
+def test_loaders_that_fail_after_the_budget_exceed_it_by_one_block(search, monkeypatch):
+    monkeypatch.setattr(FakeBench, "seconds", staticmethod(lambda loader: 60))
+    loaders = (PIL, Choice(loader="tf_data"), TURBO)
+    record, _ = search(lambda choice: "hung", seconds=20, loaders=loaders)
+    assert FakeBench.now == 60
+    assert [failure.reason for failure in record.failures] == ["hung"]
+    search(lambda choice: "hung", seconds=100, loaders=loaders)
+    assert FakeBench.now == 120
+
+
 def test_a_search_that_had_no_time_for_all_loaders_is_not_finished(search):
     record, _ = search(fitting=1)
     assert {one.choice.loader for one in record.timed} == {"keras_pil"}
