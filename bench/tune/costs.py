@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import mean
 
+from feedbench.bench.plan.filling import fills_cache
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
 from feedbench.bench.tune.record import choice_of
@@ -19,30 +20,39 @@ class Costs:
     def __init__(self, earlier: Iterable[Trial] = ()) -> None:
         """Begin with the blocks and warm-ups of an earlier search."""
         self._blocks_s: dict[tuple[str, str], list[float]] = {}  # by loader and text of a choice
-        self._warm_ups_s: dict[str, float] = {}  # the longest of each loader
-        self._start_s = 0.0  # the longest of a process
+        self._warm_ups_s: dict[tuple[str, bool], list[float]] = {}  # by loader, and if it caches
+        self._starts_s: dict[str, list[float]] = {}  # by loader
         for trial in earlier:
+            choice = choice_of(trial)
             for block in trial.blocks:
-                self._add_block(choice_of(trial), block.seconds + _BETWEEN_S)
+                self._add_block(choice, block.seconds + _BETWEEN_S)
             for warm_up in trial.warm_ups:
-                self.started(1, warm_up.start_s + warm_up.first_batch_s)
-                self._add_warm_up(trial.loader, warm_up.seconds)
+                self.started([choice], warm_up.start_s + warm_up.first_batch_s)
+                self._add_warm_up(choice, warm_up.seconds)
 
-    def started(self, processes: int, seconds: float) -> None:
-        """Note what so many processes took that started side by side."""
-        self._start_s = max(self._start_s, seconds / max(1, processes))
+    def started(self, choices: Sequence[Choice], seconds: float) -> None:
+        """Note what these took that started side by side."""
+        for choice in choices:
+            self._starts_s.setdefault(choice.loader, []).append(seconds / len(choices))
 
     def timed(self, choice: Choice, block_s: float, seconds: float, *, is_first: bool) -> None:
         """Note a block and all that passed with it: with the first of a process, its warm-up."""
         if is_first:
-            self._add_warm_up(choice.loader, max(0.0, seconds - block_s - _BETWEEN_S))
+            self._add_warm_up(choice, max(0.0, seconds - block_s - _BETWEEN_S))
         self._add_block(choice, block_s + _BETWEEN_S if is_first else seconds)
 
     def foreseen_s(self, choices: Sequence[Choice], rounds: int, new: Sequence[Choice]) -> float:
         """Return the seconds of rounds of some configurations, `new` of which have no process."""
         blocks_s = rounds * sum(map(self._block_s, choices))
-        warm_ups_s = sum(self._warm_ups_s.get(choice.loader, 0.0) for choice in new)
-        return _MARGIN * (blocks_s + warm_ups_s + len(new) * self._start_s)
+        return _MARGIN * (blocks_s + sum(map(self._until_warm_s, new)))
+
+    def _until_warm_s(self, choice: Choice) -> float:
+        """Return the seconds of a start and a warm-up; one that fills a cache may take long."""
+        starts_s = self._starts_s.get(choice.loader) or [0.0]
+        same, other = fills_cache(choice), not fills_cache(choice)
+        known = (self._warm_ups_s.get((choice.loader, fills)) for fills in (same, other))
+        warm_ups_s = next((seconds for seconds in known if seconds), [0.0])
+        return mean(starts_s) + mean(warm_ups_s)
 
     def _block_s(self, choice: Choice) -> float:
         known = {name: mean(seconds) for (_, name), seconds in self._blocks_s.items()}
@@ -52,5 +62,5 @@ class Costs:
     def _add_block(self, choice: Choice, seconds: float) -> None:
         self._blocks_s.setdefault((choice.loader, str(choice)), []).append(seconds)
 
-    def _add_warm_up(self, loader: str, seconds: float) -> None:
-        self._warm_ups_s[loader] = max(seconds, self._warm_ups_s.get(loader, 0.0))
+    def _add_warm_up(self, choice: Choice, seconds: float) -> None:
+        self._warm_ups_s.setdefault((choice.loader, fills_cache(choice)), []).append(seconds)

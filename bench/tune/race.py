@@ -29,13 +29,13 @@ class Finding(BaseModel):
         setting: name of the setting in which the two differ, `TOGETHER` if it is several, None if
             they are different loaders.
         outcome: "tie" if at least 3 pairs do not show which is faster, "cannot tell" with fewer, or
-            if there was no time to tell.
+            if there was no time to tell, or if it looked faster and was not compared again.
             In tune.json "faster" means that fresh blocks confirmed it; what a race itself finds is
             unconfirmed.
         pairs: number of rounds in which both were timed.
         ratio: rate of `choice` divided by the rate of `against`, from paired blocks; of one that
             looked faster, only from the blocks that were to confirm it.
-        reason: why it failed or was refused.
+        reason: why it failed, was refused, or was not compared further.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +80,7 @@ class Race:
         best: what the challengers are compared with.
         challengers: all that started.
         running: those that are not settled yet.
+        confirms: whether it ends as soon as the challenger is not ahead.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Race:
         self.running = list(challengers)
         self._judged_after = judged_after
         self._error_rate = error_rate / len(judged_after)
-        self._confirms = confirms
+        self.confirms = confirms
         self._rates: dict[str, dict[int, float]] = {
             str(choice): {} for choice in (best, *challengers)
         }
@@ -145,7 +146,7 @@ class Race:
                 self.settle(choice, "slower")
             elif reason:
                 self.settle(choice, "refused", reason)
-            elif _is_same(comparison.ratio) or (self._confirms and not _is_ahead(comparison)):
+            elif _is_same(comparison.ratio) or (self.confirms and not _is_ahead(comparison)):
                 self.settle(choice, "tie")
             elif comparison.outcome == "faster":
                 self.settle(choice, "faster")

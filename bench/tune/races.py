@@ -10,6 +10,7 @@ from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Outcome, Race, Standing
 from feedbench.bench.tune.rounds import Results, Rounds
 
+LEAST_MEASURED_ROUNDS = 3  # for which time is kept when a configuration may become the best
 TOO_SHORT = "the budget was too short to compare it further"
 
 
@@ -35,7 +36,7 @@ class Races:
         end: Callable[[Choice], None],
         refusal: Callable[[Choice], str],
         on_round: Callable[[Standing], None],
-        fits: Callable[[Sequence[Choice], int], bool],
+        fits: Callable[[Sequence[Choice], int, Choice | None], bool],
     ) -> None:
         """Prepare; the arguments are those of `Search`."""
         self.lacks_time = False
@@ -75,16 +76,36 @@ class Races:
     def _goes_on(self, race: Race) -> bool:
         """Leave out what looks slowest until there is time to judge the others, if any are left."""
         while not race.is_over:
-            if self.has_time_for([race.best, *race.running], race.rounds_to_judgement):
+            then = race.running[0] if race.confirms else None
+            choices = [race.best, *race.running]
+            if not self._were_fewer(race) and self.has_time_for(
+                choices, race.rounds_to_judgement, then
+            ):
                 return True
             slowest = min(reversed(race.running), key=self.mean_rate)
             race.settle(slowest, "cannot tell", TOO_SHORT)
             self._end(slowest)
         return False
 
-    def has_time_for(self, choices: Sequence[Choice], rounds: int) -> bool:
-        """Whether rounds fit into the budget; if not, this search lacks time."""
-        if self._rounds.is_recorded(choices) or self._fits(choices, rounds):
+    def _were_fewer(self, race: Race) -> bool:
+        """Whether an earlier search went on without some; they are tried again at the end."""
+        if self._rounds.is_recorded([race.best, *race.running]):
+            return False
+        fastest_first = sorted(race.running, key=self.mean_rate, reverse=True)
+        return any(
+            self._rounds.has_rounds_of([race.best, *fastest_first[:count]])
+            for count in range(1, len(fastest_first))
+        )
+
+    def has_time_for(
+        self, choices: Sequence[Choice], rounds: int, then: Choice | None = None
+    ) -> bool:
+        """Whether rounds fit into the budget; if not, this search lacks time.
+
+        Args:
+            then: what is measured alone after that, if it wins.
+        """
+        if self._rounds.is_recorded(choices) or self._fits(choices, rounds, then):
             return True
         self.lacks_time = True
         return False

@@ -59,6 +59,21 @@ class Rounds:
         """Whether an earlier search has timed the next round of these choices."""
         return self._recorded(choices) is not None
 
+    def has_rounds_of(self, choices: Sequence[Choice]) -> bool:
+        """Whether an earlier search has timed more than one of the rounds to come, without cut."""
+        names = {str(choice) for choice in choices}
+        later = (self._earlier[index] for index in self._earlier if index >= self.next_index)
+        return sum(names <= results.keys() for results in later) > 1
+
+    def skip(self) -> None:
+        """Leave out a round; the gap in the record says so when the search is repeated."""
+        self.next_index += 1
+
+    @property
+    def was_skipped(self) -> bool:
+        """Whether an earlier search has left out the next round."""
+        return self.next_index < self._first_new and self.next_index not in self._earlier
+
     def _recorded(self, choices: Sequence[Choice]) -> int | None:
         """Return the index of the next recorded round that has all of the choices."""
         names = {str(choice) for choice in choices}

@@ -5,6 +5,7 @@
    usually gain most come first.
 3. Settings that tied but looked faster race together, since small gains add up.
 4. The winner's settings are tried on the other loaders.
+5. What was left out of a race for lack of time is tried again, if there is time now.
 
 Where there is no time to judge a whole race, what looks slowest is left out, so that a short budget
 compares at least the two fastest loaders.
@@ -37,13 +38,19 @@ from feedbench.bench.tune.race import (
 )
 from feedbench.bench.tune.races import TOO_SHORT, BestLost, Races
 from feedbench.bench.tune.rounds import Rounds
-from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
+from feedbench.bench.tune.space import (
+    TOGETHER,
+    alternatives,
+    combine_ties,
+    transfer_settings,
+    with_setting,
+)
 from feedbench.loaders import find_loader
 
 FIRST_ROUNDS = 2  # choose the default that the others are compared with; no result rests on them
 MEASURED_ROUNDS = 6  # whose blocks give the rate of the best; it was chosen by others
-LEAST_MEASURED_ROUNDS = 3  # for which time is kept
 UNCONFIRMED = "it looked faster; the budget was too short to confirm it"
+NOT_FASTEST = "it looked faster, but less than another; only that one was compared again"
 _RAN: tuple[Outcome, ...] = ("slower", "tie", "cannot tell")
 
 
@@ -66,7 +73,7 @@ class Search:
         refusal: Callable[[Choice], str],
         on_finding: Callable[[Finding], None],
         on_round: Callable[[Standing], None],
-        fits: Callable[[Sequence[Choice], int], bool] = lambda choices, rounds: True,
+        fits: Callable[[Sequence[Choice], int, Choice | None], bool] = lambda *_: True,
         *,
         reads_objects: bool = False,
     ) -> None:
@@ -78,7 +85,8 @@ class Search:
             refusal: returns why a configuration must not win; empty if it may.
             on_finding: called with each result.
             on_round: called before each round.
-            fits: returns whether there is time for so many rounds of some configurations.
+            fits: returns whether there is time for so many rounds of some configurations, and to
+                measure another after that in a new process, unless it is None.
             reads_objects: whether the images lie in object storage.
         """
         self.findings: list[Finding] = []
@@ -123,7 +131,7 @@ class Search:
         while self._best is not None:
             try:
                 self._improve(self._best, running)
-                self._is_compared = True
+                self._is_compared |= all(one.reason != TOO_SHORT for one in self.findings)
                 return
             except _NoTime:
                 return
@@ -156,9 +164,10 @@ class Search:
         """Choose the default that looks fastest; return all that run."""
         running, failed = list(defaults), list[tuple[Choice, str]]()
         for number in range(FIRST_ROUNDS):
-            if not running or (
-                number and not self._races.has_time_for(running, 1 + JUDGED_AFTER[0])
-            ):
+            if not running:
+                break
+            if number and not self._has_time_to_choose(running):
+                self._rounds.skip()
                 break
             left = FIRST_ROUNDS - number
             standing = Standing("the loaders' first settings", None, (*running,), left)
@@ -178,6 +187,12 @@ class Search:
             self._report_without_pairs(choice, reference, "refused", self._refusal(choice))
         return running
 
+    def _has_time_to_choose(self, running: Sequence[Choice]) -> bool:
+        """Whether there is time for another round before the race, or an earlier search had it."""
+        if self._rounds.was_skipped:
+            return False
+        return self._races.has_time_for(running, 1 + JUDGED_AFTER[0])
+
     def _improve(self, best: Choice, defaults: Sequence[Choice]) -> None:
         """Race against the other defaults, then over settings."""
         best = self._race(best, [choice for choice in defaults if choice != best], None)
@@ -185,7 +200,17 @@ class Search:
         others = [choice for choice in defaults if choice.loader != best.loader]
         new_best = self._race(best, transfer_settings(best, others), None)
         if new_best.loader != best.loader:
-            self._try_settings(new_best)
+            new_best = self._try_settings(new_best)
+        self._try_left_out(new_best)
+
+    def _try_left_out(self, best: Choice) -> None:
+        """Try what was left out for lack of time, with the present best, if there is time now."""
+        left_out: dict[str | None, list[Choice]] = {}
+        for one in self.findings:
+            if one.reason == TOO_SHORT and one.setting != TOGETHER:
+                left_out.setdefault(one.setting, []).append(one.choice)
+        for setting, choices in left_out.items():
+            best = self._race(best, with_setting(best, choices, setting), setting)
 
     def _try_settings(self, best: Choice) -> Choice:
         """Try the values of every setting, then all that tied together; return the new best."""
@@ -210,7 +235,7 @@ class Search:
             self._races.run(race, "the loaders" if setting is None else setting)
             confirmed = self._confirmed(race, setting)
         except DeadlinePassed:
-            for choice in race.running:
+            for choice in () if race.is_over else race.running:
                 race.settle(choice, "cannot tell", TOO_SHORT)
             if race.is_judged:
                 self._conclude(race, confirmed, setting)
@@ -230,8 +255,8 @@ class Search:
         candidate = race.candidate()
         if candidate is None:
             return None
-        needed = CONFIRMATION_JUDGED_AFTER[0] + LEAST_MEASURED_ROUNDS
-        if not self._races.has_time_for([race.best, candidate], needed):
+        rounds = CONFIRMATION_JUDGED_AFTER[0]
+        if not self._races.has_time_for([race.best, candidate], rounds, candidate):
             return None
         self._confirmations += 1
         rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))
@@ -244,14 +269,16 @@ class Search:
     def _conclude(self, race: Race, confirmed: Finding | None, setting: str | None) -> None:
         """Report the results of a race; its candidate wins if new blocks have confirmed it."""
         findings, candidate = race.findings(setting), race.candidate()
-        if candidate is not None:
-            place = race.challengers.index(candidate)
-            findings[place] = confirmed or findings[place].model_copy(
-                update={"outcome": "cannot tell", "reason": UNCONFIRMED}
-            )
-            if confirmed and confirmed.outcome == "faster":
-                self._choose(candidate)
-        self._is_compared = True
+        reason = NOT_FASTEST if confirmed else UNCONFIRMED
+        for place, finding in enumerate(findings):
+            if finding.choice == candidate and confirmed:
+                findings[place] = confirmed
+            elif finding.choice == candidate or finding.outcome == "faster":
+                update = {"outcome": "cannot tell", "reason": reason}
+                findings[place] = finding.model_copy(update=update)
+        if candidate is not None and confirmed and confirmed.outcome == "faster":
+            self._choose(candidate)
+        self._is_compared |= race.is_judged or all(one.reason != TOO_SHORT for one in findings)
         for finding in findings:
             self._report(finding)
 
@@ -290,7 +317,8 @@ class Search:
 
     def _is_new(self, choice: Choice, best: Choice) -> bool:
         """Whether a comparison of two configurations is possible and was not made."""
-        pairs = [(finding.choice, finding.against) for finding in self.findings]
+        known = (finding for finding in self.findings if finding.reason != TOO_SHORT)
+        pairs = [(finding.choice, finding.against) for finding in known]
         return not self._races.failed(choice) and (choice, best) not in pairs
 
     def _choose(self, choice: Choice) -> None:
@@ -305,5 +333,9 @@ class Search:
         self._report(finding)
 
     def _report(self, finding: Finding) -> None:
+        """Report a result; it replaces what was left out of an earlier race for lack of time."""
+        self.findings = [
+            one for one in self.findings if one.reason != TOO_SHORT or one.choice != finding.choice
+        ]
         self.findings.append(finding)
         self._on_finding(finding)

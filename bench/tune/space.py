@@ -78,6 +78,22 @@ def transfer_settings(winner: Choice, others: Iterable[Choice]) -> list[Choice]:
     return transferred
 
 
+def with_setting(best: Choice, choices: Iterable[Choice], name: str | None) -> list[Choice]:
+    """Return the best with the values that others of its loader have of a setting.
+
+    Without a name, return the others: what they differ in is the loader.
+    """
+    if name is None:
+        return [choice for choice in choices if choice.loader != best.loader]
+    values = [setting_value(choice, name) for choice in choices if choice.loader == best.loader]
+    others = [
+        replace_settings(best, {name: value})
+        for value in values
+        if value != setting_value(best, name)
+    ]
+    return [other for other in others if other is not None]
+
+
 def grid_size(loaders: Iterable[str]) -> int:
     """Return the number of configurations in an exhaustive search of some loaders.
 

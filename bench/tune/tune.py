@@ -23,6 +23,7 @@ from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials_file import write_trials
 from feedbench.bench.tune.costs import Costs
 from feedbench.bench.tune.race import Finding, Standing
+from feedbench.bench.tune.races import LEAST_MEASURED_ROUNDS
 from feedbench.bench.tune.record import (
     TUNE,
     EarlierSearch,
@@ -176,7 +177,7 @@ class Tune:
         self._bench.deadline = self._deadline()
         begin, new = monotonic(), self._without_process(choices)
         self._bench.start_together([self._trial_of(choice) for choice in choices])
-        self._costs.started(len(new), monotonic() - begin)
+        self._costs.started(new, monotonic() - begin)
         self._started.update(map(str, new))
 
     def _time_block(self, choice: Choice, round_index: int) -> float | str:
@@ -212,14 +213,20 @@ class Tune:
         return self._trial_index[name]
 
     def _deadline(self) -> float:
-        """Return when a block must end; the first may take longer, since it is the least result."""
-        if not any(trial.blocks for trial in self._trials()):
-            return inf
-        return self._budget.begin + self._budget.seconds
+        """Return when a block must end; the first may take longer, since it is the least result.
 
-    def _fits(self, choices: Sequence[Choice], rounds: int) -> bool:
-        """Whether there is time for so many rounds."""
+        If it fails after the end of the budget, no other is begun.
+        """
+        end = self._budget.begin + self._budget.seconds
+        trials = self._trials()
+        has_failed_late = monotonic() >= end and any(trial.error for trial in trials)
+        return end if has_failed_late or any(trial.blocks for trial in trials) else inf
+
+    def _fits(self, choices: Sequence[Choice], rounds: int, then: Choice | None) -> bool:
+        """Whether there is time for so many rounds, and to measure another in a new process."""
         needed_s = self._costs.foreseen_s(choices, rounds, self._without_process(choices))
+        if then is not None:
+            needed_s += self._costs.foreseen_s([then], LEAST_MEASURED_ROUNDS, [then])
         return monotonic() + needed_s <= self._deadline()
 
     def _without_process(self, choices: Sequence[Choice]) -> list[Choice]:

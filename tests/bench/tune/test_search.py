@@ -4,11 +4,19 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from simulated_searches import DEFAULTS, TURBO, FakeBench, OutOfBudget, outcomes
+from simulated_searches import (
+    DEFAULTS,
+    TURBO,
+    FakeBench,
+    OutOfBudget,
+    outcomes,
+    values_of_one_setting,
+)
 
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import JUDGED_AFTER
-from feedbench.bench.tune.search import MEASURED_ROUNDS
+from feedbench.bench.trials.bench import DeadlinePassed
+from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, JUDGED_AFTER
+from feedbench.bench.tune.search import FIRST_ROUNDS, MEASURED_ROUNDS, NOT_FASTEST, UNCONFIRMED
 from feedbench.bench.tune.space import TOGETHER
 
 
@@ -75,6 +83,34 @@ def test_settings_that_tie_one_by_one_are_tried_together():
         if finding.setting == TOGETHER and finding.outcome == "faster"
     ]
     assert {"num_threads": 1, "prefetch": 0} in [finding.choice.settings for finding in together]
+
+
+def test_only_what_new_blocks_have_confirmed_is_called_faster():
+    """Two values look faster in one race, and only one of them is compared again."""
+
+    def rule(choice):
+        return {1: 3000, 2: 2000}.get(choice.settings.get("num_threads"), 1000)
+
+    with values_of_one_setting(2):
+        search = FakeBench(rule, noise=0.003).searched([TURBO])
+    found = {str(one.choice): (one.outcome, one.pairs, one.reason) for one in search.findings}
+    assert found["turbo num_threads=1"] == ("faster", CONFIRMATION_JUDGED_AFTER[0], "")
+    assert found["turbo num_threads=2"] == ("cannot tell", JUDGED_AFTER[0], NOT_FASTEST)
+
+
+def test_a_deadline_in_a_confirming_race_leaves_the_results_of_the_race_before(monkeypatch):
+    monkeypatch.setattr("simulated_searches.OutOfBudget", DeadlinePassed)
+    blocks = FIRST_ROUNDS + 3 * JUDGED_AFTER[-1]
+    bench = FakeBench(lambda choice: 1030 if "1" in str(choice) else 1000, 0.03, seed=2)
+    bench.most_blocks = blocks + 1
+    search = bench.search()
+    with values_of_one_setting(2), pytest.raises(DeadlinePassed):
+        search.run([TURBO])
+    found = {str(one.choice): (one.outcome, one.reason) for one in search.findings}
+    assert found == {
+        "turbo num_threads=1": ("cannot tell", UNCONFIRMED),
+        "turbo num_threads=2": ("tie", ""),
+    }
 
 
 def test_a_refused_configuration_is_timed_only_as_often_as_needed():

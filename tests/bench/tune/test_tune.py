@@ -21,9 +21,9 @@ from feedbench.bench.record import Block, Conditions, Trial
 from feedbench.bench.trials.bench import DeadlinePassed
 from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune import tune
-from feedbench.bench.tune.races import TOO_SHORT
+from feedbench.bench.tune.races import LEAST_MEASURED_ROUNDS, TOO_SHORT
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
-from feedbench.bench.tune.search import LEAST_MEASURED_ROUNDS, UNCONFIRMED, Search
+from feedbench.bench.tune.search import UNCONFIRMED, Search
 from feedbench.bench.tune.space import grid_size
 from feedbench.bench.tune.table import verdict
 from feedbench.bench.tune.tune import Budget, Callbacks, Tune, pixel_refusal
@@ -39,11 +39,13 @@ class FakeBench:
 
     rule = staticmethod(lambda choice: 2000.0 if choice.loader == "turbo" else 1000.0)
     seconds = staticmethod(lambda loader: 1)
+    warm_up_s = staticmethod(lambda choice: 0)
     now = 0.0
 
     def __init__(self, plan, manifest, folder, on_event):
         self.conditions = Conditions(rows="rows", machine={}, versions={})
         self.trials, self.deadline, self.ended = [], float("inf"), []
+        self.running = set()
 
     def add(self, choice):
         trial = Trial(
@@ -55,7 +57,7 @@ class FakeBench:
         return len(self.trials) - 1
 
     def time_block(self, index, round_index):
-        trial = self.trials[index]
+        trial = self._warmed_up(index)
         FakeBench.now += self.seconds(trial.loader)
         if FakeBench.now > self.deadline:
             raise DeadlinePassed
@@ -68,10 +70,21 @@ class FakeBench:
             update = {"blocks": [*trial.blocks, block]}
         self.trials[index] = trial.model_copy(update=update)
 
+    def _warmed_up(self, index):
+        trial = self.trials[index]
+        seconds = self.warm_up_s(Choice(loader=trial.loader, settings=trial.settings))
+        if seconds and index not in self.running:
+            FakeBench.now += seconds
+            again = trial.warm_ups[0].model_copy(update={"seconds": seconds})
+            self.trials[index] = trial.model_copy(update={"warm_ups": [*trial.warm_ups, again]})
+        self.running.add(index)
+        return self.trials[index]
+
     def start_together(self, indices):
         assert self.trials
 
     def end(self, index):
+        self.running.discard(index)
         self.ended.append(index)
 
     def close(self):
@@ -214,6 +227,35 @@ def test_a_short_budget_compares_the_two_fastest(search, monkeypatch):
     assert 16 <= FakeBench.now <= 20
 
 
+def test_a_race_that_was_left_before_it_was_judged_has_compared_nothing(search):
+    calls = []
+
+    def rule(choice):
+        calls.append(choice)
+        is_killed = choice == TURBO and calls.count(TURBO) == 3
+        return "killed" if is_killed else (2000.0 if choice == TURBO else 1000.0)
+
+    record, _ = search(rule, seconds=11)
+    (finding,) = record.findings
+    assert (finding.choice, finding.pairs, finding.reason) == (PIL, 0, TOO_SHORT)
+    assert (record.best, record.compared) == (TURBO, False)
+    assert "looks fastest, but the budget was too short to compare" in verdict(record)
+
+
+@pytest.mark.parametrize("seconds", range(60, 84, 2))
+def test_time_is_kept_to_start_the_winner_again_and_measure_it(search, monkeypatch, seconds):
+    monkeypatch.setattr(FakeBench, "warm_up_s", staticmethod(lambda choice: 10))
+    record, running = search(
+        lambda choice: 4000.0 if choice.settings.get("cache") == "decoded" else 1000.0,
+        seconds=seconds,
+        loaders=(TURBO,),
+    )
+    assert FakeBench.now <= seconds
+    assert record.compared
+    assert len(running._measured()) >= LEAST_MEASURED_ROUNDS
+    assert record.images_per_second.value == pytest.approx(FakeBench.rule(record.best), rel=0.03)
+
+
 def test_what_looked_faster_without_time_to_confirm_it_is_named(search):
     def rule(choice):
         return 4000.0 if choice.settings.get("cache") == "decoded" else 1000.0
@@ -237,6 +279,16 @@ def test_what_failed_or_must_not_win_is_not_recommended_for_lack_of_time(search)
     assert (record.best, record.compared) == (PIL, False)
     record, _ = search(seconds=9, pixels=not_compared([PIL, TURBO], 3.0, "time limit"))
     assert record.best is None
+
+
+def test_loaders_that_fail_after_the_budget_exceed_it_by_one_block(search, monkeypatch):
+    monkeypatch.setattr(FakeBench, "seconds", staticmethod(lambda loader: 60))
+    loaders = (PIL, Choice(loader="tf_data"), TURBO)
+    record, _ = search(lambda choice: "hung", seconds=20, loaders=loaders)
+    assert FakeBench.now == 60
+    assert [failure.reason for failure in record.failures] == ["hung"]
+    search(lambda choice: "hung", seconds=100, loaders=loaders)
+    assert FakeBench.now == 120
 
 
 def test_a_search_that_had_no_time_for_all_loaders_is_not_finished(search):
@@ -275,6 +327,39 @@ def test_a_resumed_search_takes_the_same_decisions(search, tmp_path, seconds):
     assert resumed.finished
     assert resumed.best == whole.best
     assert resumed.combinations == grid_size(resumed.loaders)
+
+
+@pytest.mark.parametrize("seconds", [9, 10, 13, 20])
+def test_a_search_that_is_resumed_with_too_little_time_keeps_its_results(search, tmp_path, seconds):
+    """If there was time for a single round before the race, its first is not taken for another."""
+    first, _ = search(seconds=seconds)
+    assert {one.outcome for one in first.findings} >= {"slower"}
+    resumed, _ = search(seconds=0.1, earlier=earlier(tmp_path))
+    assert (resumed.findings, resumed.best) == (first.findings, first.best)
+    assert resumed.compared
+
+
+@pytest.mark.parametrize("seconds", [62, 66, 70])
+def test_a_resumed_search_keeps_what_it_had_found_without_the_slowest_loader(
+    search, tmp_path, monkeypatch, seconds
+):
+    """Time that would be enough for all loaders is not spent on the first race again."""
+    loaders = (PIL, Choice(loader="tf_data"), TURBO)
+    rates = {"keras_pil": 100.0, "tf_data": 800.0, "turbo": 1000.0}
+    took = {"keras_pil": 14, "tf_data": 2, "turbo": 1}
+    monkeypatch.setattr(FakeBench, "seconds", staticmethod(took.get))
+
+    def rule(choice):
+        return rates[choice.loader] * (2 if choice.settings.get("cache") == "decoded" else 1)
+
+    first, _ = search(rule, seconds=seconds, loaders=loaders)
+    assert PIL in [one.choice for one in first.findings if one.reason == TOO_SHORT]
+    again, _ = search(rule, seconds=seconds, loaders=loaders, earlier=earlier(tmp_path))
+    assert rule(again.best) >= rule(first.best) == 2000
+    whole, _ = search(rule, loaders=loaders, earlier=earlier(tmp_path))
+    assert whole.finished
+    assert (PIL, "slower") in [(one.choice, one.outcome) for one in whole.findings]
+    assert TOO_SHORT not in {one.reason for one in whole.findings}
 
 
 def test_memory_beyond_the_limit_refuses_a_configuration_also_after_a_resume(search, tmp_path):
@@ -407,7 +492,9 @@ def test_a_budget_that_is_too_short_is_said_to_be(small_search):
     assert "turbo looks fastest, but the budget was too short to compare" in output
     assert f"feedbench tune --resume {out} " in output
     assert " --budget 1m\n" in output
-    assert "predicted" not in tomllib.loads((out / "best.toml").read_text())
+    rate = json.loads((out / "tune.json").read_text())["images_per_second"]
+    best = tomllib.loads((out / "best.toml").read_text())
+    assert ("predicted" in best) == (rate is not None)  # a fast machine still times some blocks
 
 
 def test_a_budget_in_which_nothing_can_be_timed_is_refused_before_anything_starts(
