@@ -296,7 +296,6 @@ def _exit_with(text: str, code: int, details: str = "") -> None:
     if details:
         print(harmless(details), file=sys.stderr)
     print(f"feedbench: {harmless(text)}", file=sys.stderr)
-    signals.end_at_once()
     sys.exit(code)
 
 

@@ -37,12 +37,6 @@ def exit_code() -> int:
     return 128 + next(iter(_terminated_by), signal.SIGINT)
 
 
-def end_at_once() -> None:
-    """Have Ctrl-C end this process, which has said all: an exception could only be ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def end_by_broken_pipe() -> None:
     """End this process by SIGPIPE, as a program ends whose reader is gone; Python ignores it."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -74,7 +74,8 @@ def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, n
         time.sleep(0.1)
     printed, errors = bench.communicate()
     out = tmp_path / "out"
-    assert errors.splitlines()[-1].startswith("feedbench: interrupted")
+    # A second Ctrl-C that comes while Python ends may add an exception that it ignores.
+    assert "\nfeedbench: interrupted" in f"\n{errors}"
     if len(numbers) == 1:
         hint = f"a new run starts from the beginning; to see this one again: feedbench show {out}"
         assert errors.splitlines()[-1].endswith(
@@ -82,7 +83,7 @@ def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, n
             f"best.toml; {hint}"
         )
         assert "Records: " not in printed
-    # A second Ctrl-C after the last line ends the process by the signal: 130 in a shell, too.
+    # Or it ends the process by the signal: 130 in a shell, too.
     assert bench.returncode in ([code] if len(numbers) == 1 else [code, -signal.SIGINT])
     assert timed_blocks(out) >= 2
     assert (out / "best.toml").exists()
