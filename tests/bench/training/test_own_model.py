@@ -185,9 +185,8 @@ def test_a_file_that_builds_another_model_does_not_resume(beside, tiny_photos):
     with pytest.raises(TrainingStopped):
         run(tiny_photos, beside / "out", stop_after=4)
     path = beside / "own.py"
-    path.write_text(
-        path.read_text().replace("Conv2D(4", "Conv2D(16")
-    )  # longer: Python keeps bytecode by size and second
+    # Longer, since Python knows changed files by their size and second.
+    path.write_text(path.read_text().replace("Conv2D(4", "Conv2D(16"))
     with pytest.raises(CheckpointError, match=r"another network: .*own\.py has changed since"):
         run(tiny_photos, beside / "out", resume=True)
 
