@@ -66,7 +66,7 @@ class Races:
         """Time rounds until the race is over.
 
         All processes of a race start with it, so that none had more time to warm up; only the
-        first race goes on with those of the first rounds.
+        first race keeps the processes of the first rounds.
         """
         while self._goes_on(race):
             self._time_round(race, purpose)
