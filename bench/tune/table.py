@@ -121,10 +121,10 @@ def verdict(record: TuneRecord) -> str:
     pairs = ((finding.choice, finding.against) for finding in record.findings)
     tried = len({str(one) for pair in pairs for one in pair} | {str(record.best)})
     combinations = record.combinations or grid_size(record.loaders)
+    rivals = _unconfirmed_text(record) + _ties_text(record)
     return (
-        f"Take {record.best}: {_rate_text(record)}.{_unconfirmed_text(record)}{_ties_text(record)} "
-        f"{tried} of "
-        f"{combinations:,} combinations were tried in {record.seconds / 60:.1f} min."
+        f"Take {record.best}: {_rate_text(record)}.{rivals} {tried} of {combinations:,} "
+        f"combinations were tried in {record.seconds / 60:.1f} min."
         f"{_unfinished(record, record.resume)}"
     )
 

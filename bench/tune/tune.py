@@ -276,14 +276,15 @@ class Tune:
         """Return what looks fastest after a budget that was too short to compare anything."""
         if not self._has_ended:
             return None
+        if self._search.looks_fastest is not None:
+            return self._search.looks_fastest
         failed = {str(failure.choice) for failure in self._failures}
         able = [
             one
             for one in _timed(self._trials())
             if str(one.choice) not in failed and not self._refusal(one.choice)
         ]
-        known = max(able, key=lambda one: one.images_per_second).choice if able else None
-        return self._search.looks_fastest or known
+        return max(able, key=lambda one: one.images_per_second).choice if able else None
 
     def _measured(self) -> list[float]:
         """Return the rates of the best in blocks that it was not chosen by."""
