@@ -18,14 +18,14 @@ _DIGESTS = 2**62  # values that a digest may have
 
 
 def digest(data: Any) -> Any:
-    """A digest of the bytes of a file, an int64 scalar; it takes 1 % of the time of decoding."""
+    """A digest of the bytes of a file, an int64 scalar; much faster than decoding it."""
     import tensorflow as tf
 
     return tf.strings.to_hash_bucket_fast(data, _DIGESTS)
 
 
 class SameFiles:
-    """Compares a file of each batch with the one here: reading all would take what decoding takes.
+    """Compares one file of each batch with the one here; this machine should not read all.
 
     The place in the batch moves on from batch to batch.
     """
